@@ -1,0 +1,109 @@
+"""The whole product, put together. Read this first.
+
+    bytes ─▶ report.py ─▶ domain (decide) ─▶ cargo journal ─▶ projections ─▶ track.py, follow.py ─▶ answers
+                                                                                    │ each one a delivery,
+                              settle.py ◀─ billing ◀─ usage ◀─ commerce journal ◀───┘ durable before the bytes leave
+
+`build` makes the web application from what it is given; `create` reads the environment and calls it (for the server);
+tests call `build` with other arguments.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from psycopg_pool import ConnectionPool
+
+from api import follow, operate, problems, report, settle, track
+from api.delivery import Deliveries
+from api.identity import Authentication, Gatekeeper
+from api.portal import pages
+from api.report import BODY_BYTES_MAX
+from billing import metering
+from domain.journal import KEEPALIVE, Journal
+from domain.writer import Writer
+from projections import catalogue, links, runner, timeline, usage
+from projections.runner import ReadModel
+
+READ_MODELS: tuple[ReadModel, ...] = (
+    runner.model(timeline),
+    runner.model(links),
+    runner.model(catalogue),
+    usage.model(metering.measure),
+)
+ROUTES: tuple[Any, ...] = (
+    report.reports,
+    track.track,
+    track.track_any,
+    follow.feed,
+    settle.usage,
+    operate.health,
+    operate.known_formats,
+    *pages.ROUTES,
+)
+POOL_SIZE = 10
+STATEMENT_MS_MAX = 15_000
+
+
+def build(conninfo: str) -> Litestar:
+    """The web application on a database whose tables are there (api/schema.py)."""
+    cargo, commerce = Journal("cargo", conninfo), Journal("commerce", conninfo)
+    pool = open_pool(conninfo)
+    cargo_writer, commerce_writer = Writer(cargo), Writer(commerce)
+    deliveries = Deliveries(commerce_writer, pool)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        yield
+        for writer in (cargo_writer, commerce_writer):
+            writer.stop()
+        pool.close()
+        cargo.close()
+        commerce.close()
+
+    app = Litestar(
+        route_handlers=ROUTES,
+        dependencies={
+            "cargo": _given(cargo_writer),
+            "deliveries": _given(deliveries),
+            "pool": _given(pool),
+        },
+        middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],
+        exception_handlers=problems.HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        lifespan=[lifespan],
+        openapi_config=OpenAPIConfig(title="Kouan 口岸", version="1", path="/schema"),
+    )
+    app.state.gatekeeper = Gatekeeper(pool)
+    return app
+
+
+def open_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
+    """Connections for reading: checked before use, and never waiting for ever."""
+    options = {"autocommit": True, "options": f"-c statement_timeout={STATEMENT_MS_MAX}", **KEEPALIVE}
+    return ConnectionPool(
+        conninfo,
+        min_size=2,
+        max_size=POOL_SIZE,
+        kwargs=options,
+        check=ConnectionPool.check_connection,
+        timeout=5,
+        open=True,
+    )
+
+
+def create() -> Litestar:
+    """The application for the server; `KOUAN_CONNINFO` says where the database is."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return build(os.environ["KOUAN_CONNINFO"])
+
+
+def _given(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)

@@ -1,0 +1,81 @@
+"""The one way out: data is handed over only after the record of its delivery is durable.
+
+Each process owns one stream of the commerce journal, `metering:PROCESS`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from api.identity import Account
+from billing import tariff
+from domain.catalogue import Price
+from domain.delivery import DeliveryMade, ItemClass, Result, new_id
+from domain.intent import Intent, NewFact
+from domain.writer import Writer
+from projections import catalogue
+
+
+class Item(msgspec.Struct, frozen=True):
+    code: str
+    item_class: ItemClass
+
+
+TRACK_QUERY = Item(tariff.TRACK_QUERY, "government")
+FEED_PULL = Item(tariff.FEED_PULL, "commercial")
+
+
+class Deliveries:
+    """Records deliveries of this process."""
+
+    def __init__(self, writer: Writer, pool: ConnectionPool[psycopg.Connection[object]]) -> None:
+        self.writer = writer
+        self.pool = pool
+        self.stream = f"metering:{uuid4()}"
+        self._prices: Sequence[Price] = ()
+
+    async def record(
+        self,
+        account: Account,
+        item: Item,
+        *,
+        subject: str = "",
+        count: int,
+        result: Result,
+        datasets: Sequence[str] = (),
+        channel: str = "query",
+    ) -> str:
+        """Returns the price version once the record is durable. Raises Busy if it cannot be made: nothing may leave."""
+        now = datetime.now(UTC)
+        price = self.price(item, now) if item.item_class == "commercial" else ""
+        made = DeliveryMade(
+            happened_at=now,
+            recorded_at=now,
+            account=account.account,
+            item=item.code,
+            item_class=item.item_class,
+            subject=subject,
+            datasets=tuple(datasets),
+            count=count,
+            result=result,
+            tariff=price,
+            channel=channel,
+        )
+        future = self.writer.submit([Intent(facts=[NewFact(self.stream, new_id(now), made)])])
+        await asyncio.wrap_future(future)
+        return price
+
+    def price(self, item: Item, at: datetime) -> str:
+        """The price version in force for a commercial item."""
+        price = tariff.in_force(self._prices, item.code, at)
+        if price is None:
+            with self.pool.connection() as connection:
+                self._prices = catalogue.prices(connection)
+            price = tariff.in_force(self._prices, item.code, at)
+        assert price is not None, f"no tariff in force for {item.code}: a commercial item is offered only with one"
+        return price.version

@@ -1,0 +1,352 @@
+"""EDIFACT syntax: a body cut into segments, and the envelope into messages.
+
+A body holds interchanges (UNA UNB … UNZ), they hold messages (UNH … UNT). `messages` cuts each one out. Every byte that
+is neither envelope nor white space belongs to a message: what is broken, unfinished or stray becomes one with a fault,
+and the sound ones beside it stay sound. Offsets are bytes of the body. Seldom needed alone: formats use `edifact`.
+Source: ISO 9735-1, syntax versions 1 to 4, without repetition and without interactive messages (UIB).
+"""
+
+import hashlib
+import re
+from itertools import accumulate, pairwise
+
+from domain.report import Fault
+
+# --- limits: what passes one is set aside with a fault, never half read in silence ---
+SEGMENT_CHARS_MAX = 16_384
+MESSAGE_SEGMENTS_MAX = 200_000
+BODY_SEGMENTS_MAX = 1_000_000
+BODY_MESSAGES_MAX = 50_000
+_KEY_CHARS_MAX = 400
+_PARTS_MAX = 64  # elements of a service segment, components of an element
+
+# Inside, the separators are those that ISO 9735 keeps for level B, so data may hold any printable character.
+ELEMENT, COMPONENT = "\x1d", "\x1f"
+_BLANKS = " \t\r\n"
+_BOM = "\xef\xbb\xbf"
+_ESCAPE, _MARKS = "\x01", "\x02\x03\x04\x05"  # a release character, and what it released; two bytes stay two
+_DEFAULT = (":", "+", "?", "'")  # component, element, release, terminator
+_SERVICE = frozenset({"UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"})
+_CONTROL = bytes([*range(9), 11, 12, *range(14, 32), 127])
+_CONTROLS = re.compile(f"[{re.escape(_CONTROL.decode('latin-1'))}]")
+_NEXT_UNA = re.compile(rb"UNA[^\w\s][^\w\s].\W.\W[ \t\r\n]*UNB", re.DOTALL)
+
+
+class Broken(Exception):
+    """A message cannot be understood; `index` counts its segments from UNH = 0."""
+
+    def __init__(self, code: str, detail: str, index: int = 0, path: str = "") -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.index, self.path = code, detail, index, path
+
+
+def part(elements: list[str], element: int, component: int) -> str:
+    """One component of one element, counted from 0 (element 0 is the tag); "" where the segment ends before it."""
+    if element >= len(elements):
+        return ""
+    text = elements[element]
+    if component == 0:
+        return text.partition(COMPONENT)[0].strip()
+    found = text.split(COMPONENT, component + 1)
+    return found[component].strip() if component < len(found) else ""
+
+
+class Tokens:
+    """A stretch of a body with one set of separators; `parts[-1]` is what follows the last terminator."""
+
+    def __init__(self, body: bytes, start: int, end: int) -> None:
+        raw = body[start:end]
+        text = raw.decode("latin-1")  # one character is one byte, so every index is an offset
+        if text.startswith(_BOM):
+            text = " " * len(_BOM) + text[len(_BOM) :]
+        una = _una(text)
+        component, element, release, self.terminator = una or _DEFAULT
+        if una:
+            text = " " * (text.index("UNA") + 9) + text[text.index("UNA") + 9 :]
+        self.base, self.original, self.ascii = start, text, text.isascii()
+        self.clean = len(raw.translate(None, _CONTROL)) == len(raw)
+        self.separators = frozenset({component, element, release, self.terminator})
+        self.released = [release, element, component, self.terminator] if release != " " and release in text else []
+        for mark, character in zip(_MARKS, self.released, strict=False):
+            text = text.replace(release + character, _ESCAPE + mark)
+        if self.released:
+            text = text.replace(release, _ESCAPE)
+        pieces = text.replace(element, ELEMENT).replace(component, COMPONENT).split(self.terminator, BODY_SEGMENTS_MAX)
+        self.starts = [0, *accumulate([len(piece) + 1 for piece in pieces])]
+        self.parts = [piece.strip(_BLANKS) for piece in pieces]
+        if "\n" in text or "\r" in text:  # some senders wrap the lines of their file
+            self.parts = [_joined(piece) if "\n" in piece or "\r" in piece else piece for piece in self.parts]
+
+    def begin(self, index: int) -> int:
+        """Where a segment begins in the body, white space before it left out."""
+        offset = self.starts[index]
+        while offset < len(self.original) and self.original[offset] in _BLANKS:
+            offset += 1
+        return self.base + offset
+
+    def finish(self, index: int) -> int:
+        """Where a segment ends in the body, its terminator included."""
+        return self.base + min(self.starts[index + 1], len(self.original))
+
+    def texts(self, first: int, last: int, charset: str) -> list[str]:
+        """Segments `first` to before `last` as text, releases undone."""
+        parts = self.parts[first:last]
+        if not self.ascii:
+            parts = [piece if piece.isascii() else _recode(piece, charset) for piece in parts]
+        if self.released:
+            parts = [self._restored(piece) if _ESCAPE in piece else piece for piece in parts]
+        return parts
+
+    def _restored(self, piece: str) -> str:
+        for mark, character in zip(_MARKS, self.released, strict=True):
+            piece = piece.replace(_ESCAPE + mark, character)
+        return piece.replace(_ESCAPE, "")
+
+    def odd(self, start: int, end: int) -> str:
+        """The first control character in this part of the body that has no business there."""
+        found = _CONTROLS.finditer(self.original, start - self.base, end - self.base)
+        return next((match.group() for match in found if match.group() not in self.separators), "")
+
+
+def _una(text: str) -> tuple[str, str, str, str] | None:
+    """Separators of a service string advice; None if there is none that can be used."""
+    advice = text.lstrip(_BLANKS)[:9]
+    if len(advice) < len("UNA:+.? '") or not advice.startswith("UNA"):
+        return None
+    component, element, release, terminator = advice[3], advice[4], advice[6], advice[8]
+    told = [component, element, terminator, *release.strip(" ")]
+    odd = any(c.isalnum() or c in f" {_ESCAPE}{_MARKS}" for c in told)
+    if odd or len(set(told)) < len(told) or (ELEMENT in told and element != ELEMENT) or component == "\n":
+        return None
+    return component, element, release, terminator
+
+
+def _joined(piece: str) -> str:
+    return piece.replace("\r", "").replace("\n", "")
+
+
+def _recode(text: str, charset: str) -> str:
+    """Bytes beyond ASCII by the declared repertoire; senders that declare none of these use UTF-8 or GB 18030."""
+    raw = text.encode("latin-1")
+    for codec in (_CHARSETS.get(charset, "utf-8"), "gb18030"):
+        try:
+            return raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return text
+
+
+class Interchange:
+    """What UNB says; a message outside any interchange has an empty one."""
+
+    __slots__ = ("charset", "groups", "messages", "recipient", "reference", "sender", "sent")
+
+    def __init__(self, text: str = "") -> None:
+        unb = text.split(ELEMENT, _PARTS_MAX)
+        self.charset, self.sender, self.recipient = part(unb, 1, 0), part(unb, 2, 0), part(unb, 3, 0)
+        self.sent = part(unb, 4, 0) + part(unb, 4, 1)  # (CC)YYMMDDHHMM, no zone
+        self.reference = part(unb, 5, 0)
+        self.groups = 0
+        self.messages: list[Message] = []
+
+
+class Message:
+    """UNH to UNT, or a stretch that is no message (`number` 0) and then has a fault."""
+
+    __slots__ = (
+        *("_texts", "end", "fault", "first", "interchange", "kind", "last", "number"),
+        *("reference", "start", "tokens", "warnings"),
+    )
+
+    def __init__(self, tokens: Tokens, interchange: Interchange, first: int, last: int, number: int) -> None:
+        self.tokens, self.interchange, self.number = tokens, interchange, number
+        self.first, self.last = first, last  # segments, the last one included
+        self.start, self.end = tokens.begin(first), tokens.finish(last)
+        unh = tokens.texts(first, first + 1, interchange.charset)[0].split(ELEMENT, _PARTS_MAX) if number else []
+        self.reference, self.kind = part(unh, 1, 0), part(unh, 2, 0)
+        self.warnings: list[str] = []
+        self.fault: Fault | None = None
+        self._texts: list[str] | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Its segments from UNH to UNT; elements are apart by ELEMENT, components by COMPONENT."""
+        if self._texts is None:
+            self._texts = self.tokens.texts(self.first, self.last + 1, self.interchange.charset)
+        return self._texts
+
+    @property
+    def path(self) -> str:
+        return f"UNH[{self.number}]" if self.number else ""
+
+    def broken(self, code: str, detail: str, index: int = 0, path: str = "") -> None:
+        if self.fault is None:
+            self.fault = Fault(code, detail, self.tokens.begin(self.first + index), path or self.path)
+
+    def key(self, body: bytes) -> str:
+        """UNB sender, recipient and control reference, and the UNH reference; a digest where one of them is missing."""
+        unb = self.interchange
+        key = f"{unb.sender}+{unb.recipient}+{unb.reference}/{self.reference}"
+        if unb.sender and unb.reference and self.reference and len(key) <= _KEY_CHARS_MAX:
+            return key
+        return "sha256:" + hashlib.sha256(body[self.start : self.end]).hexdigest()
+
+
+def messages(body: bytes) -> list[Message]:
+    """All messages of a body in order, between them as faults the stretches that are none."""
+    cuts = [0, *(match.start() for match in _NEXT_UNA.finditer(body) if match.start()), len(body)]
+    found: list[Message] = []
+    for start, end in pairwise(cuts):
+        _Walk(Tokens(body, start, end), found).run()
+    return found
+
+
+class _Walk:
+    """One pass over the service segments of a stretch."""
+
+    def __init__(self, tokens: Tokens, found: list[Message]) -> None:
+        self.tokens, self.found = tokens, found
+        self.unb = Interchange()
+        self.opened = -1  # segment of the UNH that waits for its UNT
+        self.count = sum(1 for message in found if message.number)
+
+    def run(self) -> None:
+        last = len(self.tokens.parts) - 1
+        done = 0  # segments before this one belong to a message or to the envelope
+        for index, text in enumerate(self.tokens.parts):
+            if text[:2] != "UN" or index == last or text[:3] not in _SERVICE or text[3:4] not in {"", ELEMENT}:
+                continue
+            if len(self.found) >= BODY_MESSAGES_MAX:
+                self._add(self.opened if self.opened >= 0 else done, last).broken("edifact.limit", say("limit"))
+                return
+            if self.opened < 0:
+                self._stray(done, index)
+            self._service(index, text)
+            done = index + 1
+        self._tail(done, last)
+
+    def _service(self, index: int, text: str) -> None:
+        tag = text[:3]
+        if tag == "UNT" and self.opened >= 0:
+            self._close(index, text.split(ELEMENT, _PARTS_MAX))
+            return
+        if self.opened >= 0:
+            self._add(self.opened, index - 1).broken("edifact.truncated", say("unfinished", tag))
+            self.opened = -1
+        if tag == "UNH":
+            self.opened = index
+        elif tag == "UNT":
+            self._add(index, index).broken("edifact.stray", say("stray", tag))
+        elif tag == "UNB":
+            self._no_unz()
+            self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0])
+        elif tag == "UNG":
+            self.unb.groups += 1
+        elif tag == "UNZ":
+            self._unz(text.split(ELEMENT, _PARTS_MAX), index)
+
+    def _add(self, first: int, last: int) -> Message:
+        opening = self.opened == first
+        self.count += opening
+        message = Message(self.tokens, self.unb, first, last, self.count if opening else 0)
+        self.found.append(message)
+        self.unb.messages.append(message)
+        return message
+
+    def _close(self, index: int, unt: list[str]) -> None:
+        """UNT: the message is whole if its count and its reference are right."""
+        message = self._add(self.opened, index)
+        within = self.tokens.parts[self.opened : index + 1]
+        there = len(within) - within.count("")
+        told, reference = part(unt, 1, 0), part(unt, 2, 0)
+        self.opened = -1
+        at = (index - message.first, f"{message.path}/UNT")
+        if number(told) != there:
+            message.broken("edifact.count", say("count", told, there), *at)
+        elif reference != message.reference:
+            message.broken("edifact.reference", say("reference", f"UNT {reference}", f"UNH {message.reference}"), *at)
+        elif there > MESSAGE_SEGMENTS_MAX or max(map(len, within)) > SEGMENT_CHARS_MAX:
+            message.broken("edifact.limit", say("limit"))
+        elif not self.tokens.clean and (odd := self.tokens.odd(message.start, message.end)):
+            message.broken("edifact.character", say("character", f"U+{ord(odd):04X}"))
+
+    def _stray(self, first: int, end: int) -> None:
+        """Segments outside any message."""
+        there = [index for index in range(first, end) if self.tokens.parts[index]]
+        if there:
+            text = self.tokens.parts[there[0]]
+            self._add(there[0], there[-1]).broken("edifact.stray", say("stray", text[:3]))
+
+    def _unz(self, unz: list[str], index: int) -> None:
+        told, reference, unb = part(unz, 1, 0), part(unz, 2, 0), self.unb
+        there = unb.groups or sum(1 for message in unb.messages if message.number)
+        warnings = []
+        if number(told) != there:
+            warnings.append(say("unz", told, there))
+        if reference != unb.reference:
+            warnings.append(say("reference", f"UNZ {reference}", f"UNB {unb.reference}"))
+        if unb.messages:
+            unb.messages[-1].warnings += warnings
+        elif warnings:
+            self._add(index, index).broken("edifact.empty", "; ".join(warnings))
+        self.unb = Interchange()
+
+    def _no_unz(self) -> None:
+        """Another interchange, or nothing, stands where UNZ should."""
+        if self.unb.reference and self.unb.messages:
+            self.unb.messages[-1].warnings.append(say("no unz", self.unb.reference))
+
+    def _tail(self, done: int, last: int) -> None:
+        """What follows the last service segment; only a whole UNZ may lack its terminator."""
+        rest = self.tokens.parts[last]
+        code = "edifact.limit" if self.tokens.terminator in rest else "edifact.truncated"
+        if self.opened >= 0:
+            self._add(self.opened, last).broken(code, say("unfinished", rest[:20]))
+            self._no_unz()
+            return
+        self._stray(done, last)
+        unz = rest.split(ELEMENT, _PARTS_MAX)
+        if unz[0] == "UNZ" and part(unz, 2, 0) == self.unb.reference != "":
+            self._unz(unz, last)
+        elif rest:
+            self._add(last, last).broken(code, say("tail", rest[:20]))
+        self._no_unz()
+
+
+def number(text: str) -> int:
+    """A count as it is written, leading zeros allowed; -1 if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= len("000000000") else -1
+
+
+def say(name: str, *values: object) -> str:
+    """A sentence for a person, Chinese and English, with the values met."""
+    return " / ".join(sentence.format(*values) for sentence in _SENTENCES[name])
+
+
+# ISO 9735-1 data element 0001; A and B are subsets of ASCII.
+_CHARSETS = {
+    "UNOC": "iso8859-1",
+    "UNOD": "iso8859-2",
+    "UNOE": "iso8859-5",
+    "UNOF": "iso8859-7",
+    "UNOG": "iso8859-3",
+    "UNOH": "iso8859-4",
+    "UNOI": "iso8859-6",
+    "UNOJ": "iso8859-8",
+    "UNOK": "iso8859-9",
+    "UNOW": "utf-8",
+    "UNOX": "gb18030",  # code extension by ISO 2022 is not undone; Chinese senders mean their national set
+    "UNOY": "utf-8",
+}
+_SENTENCES = {
+    "again": ("同一文件中报文编号 {} 重复", "the message key {} is used again in this body"),
+    "character": ("报文含控制字符 {}", "the message holds the control character {}"),
+    "count": ("UNT 声明 {!r} 段，实为 {} 段", "UNT says {!r} segments, there are {}"),
+    "limit": ("超出长度或段数上限", "a limit of length or of segments is passed"),
+    "no unz": ("交换 {!r} 没有 UNZ", "the interchange {!r} has no UNZ"),
+    "reference": ("{!r} 与 {!r} 不符", "{!r} is not the same as {!r}"),
+    "stray": ("{!r} 不属于任何报文", "{!r} belongs to no message"),
+    "tail": ("文件末尾不完整：{!r}", "the end of the body is broken: {!r}"),
+    "unfinished": ("报文未结束即遇到 {!r}", "the message has no UNT before {!r}"),
+    "unz": ("UNZ 声明 {!r} 份报文，实为 {} 份", "UNZ says {!r} messages, there are {}"),
+}

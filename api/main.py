@@ -1,0 +1,194 @@
+"""The command `kouan`: run the whole node, or one part of it, and ask it from a terminal."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+import httpx
+import msgspec
+import psycopg
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from api import demo, schema, supervise, terminal
+from api.app import READ_MODELS
+from api.demo import Demo
+from api.settings import Settings
+from api.track import Answer
+from billing.metering import UsageReport
+from domain.errors import KouanError
+from domain.journal import Journal
+from examples.day import deliveries
+from projections import runner
+from projections.runner import Runner
+
+console = terminal.open_console()
+LAG_SECONDS_MAX = 30.0
+
+
+@click.group()
+def kouan() -> None:
+    """Kouan 口岸: an electronic port."""
+
+
+# --- run: the whole node on this machine ---
+
+
+@kouan.command()
+@click.option("--once", is_flag=True, help="Stop after the table.")
+def run(*, once: bool) -> None:
+    """Start everything, post the sample day if it is not there yet, show one container, and serve until Ctrl-C."""
+    settings = Settings.read()
+    prepared: list[Demo] = []
+
+    def prepare(conninfo: str) -> None:
+        schema.install(conninfo)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            prepared.append(demo.open_accounts(connection, settings.home, supervise.address(settings)))
+
+    def ready(_address: str) -> None:
+        [shown] = prepared
+        _post(shown, settings.home)
+        _show(shown, settings.home)
+        if once:
+            raise supervise.Stopping
+        console.print("服务中，按 Ctrl-C 停止 / serving, Ctrl-C stops")
+
+    supervise.run(settings, prepare=prepare, ready=ready)
+
+
+def _post(shown: Demo, home: Path) -> None:
+    """Send the sample day, once; a second run finds it there."""
+    if shown.posted:
+        return
+    columns = (TextColumn("示例日报文 sample day"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("post", total=len(deliveries()))
+        for _ in demo.post_day(shown):
+            progress.advance(task)
+    shown.posted = True
+    demo.save(shown, home)
+
+
+def _show(shown: Demo, home: Path) -> None:
+    """One container's timeline, what was free and what was paid, and how to go on."""
+    number = shown.examples["container"]
+    answer = _wait_for(shown, number)
+    with _client(shown.base_url, shown.keys.logistics) as client:
+        client.get("/v1/feed", params={"limit": 10}).raise_for_status()
+    console.print(terminal.timeline_table(answer, "zh"))
+    console.print(terminal.usage_table(_usage(shown)))
+    key = shown.keys.enterprise
+    console.print(f"门户 portal     {shown.base_url}/")
+    console.print(f"密钥 demo keys  {demo.path(home)}")
+    for role in ("enterprise", "logistics", "finance", "operator"):
+        console.print(f"  {role:<11} {getattr(shown.keys, role)}", soft_wrap=True, highlight=False)
+    console.print(
+        f"试一试 try:\ncurl -s -H 'Authorization: Bearer {key}' {shown.base_url}/v1/track/{number}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _client(base_url: str, key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=base_url, headers=headers, timeout=30, trust_env=False)
+
+
+def _wait_for(shown: Demo, number: str) -> Answer:
+    """The timeline, once the read models have taken all that was posted."""
+    deadline = time.monotonic() + LAG_SECONDS_MAX
+    with _client(shown.base_url, shown.keys.enterprise) as client:
+        while True:
+            health = client.get("/health").json()
+            behind = [
+                m["name"]
+                for m in health["models"]
+                if m["name"] in {"timeline", "links"} and m["position"] < health["cargo"]
+            ]
+            if not behind or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        answer = client.get(f"/v1/track/{number}").raise_for_status()
+    return msgspec.json.decode(answer.content, type=Answer)
+
+
+def _usage(shown: Demo) -> UsageReport:
+    time.sleep(runner.POLL_SECONDS)  # the deliveries of a moment ago are on their way to the report
+    with _client(shown.base_url, shown.keys.finance) as client:
+        return msgspec.json.decode(client.get("/v1/usage").raise_for_status().content, type=UsageReport)
+
+
+# --- parts ---
+
+
+@kouan.command()
+@click.option("--conninfo", envvar="KOUAN_CONNINFO", required=True)
+def projector(conninfo: str) -> None:
+    """Keep the read models in step with the journals; ends on SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
+    runners = [Runner(journal, READ_MODELS).start() for journal in journals]
+    while not over.wait(1):
+        pass
+    for each in runners:
+        each.stop()
+    for journal in journals:
+        journal.close()
+
+
+@kouan.command()
+@click.argument("name", type=click.Choice([each.name for each in READ_MODELS]))
+@click.option("--conninfo", envvar="KOUAN_CONNINFO", required=True)
+def rebuild(name: str, conninfo: str) -> None:
+    """Empty a read model and build it again from position 0."""
+    each = next(model for model in READ_MODELS if model.name == name)
+    with Journal(each.journal, conninfo).opened() as journal, journal.connect(autocommit=True) as connection:
+        runner.rebuild(connection, journal, each)
+        console.print(f"{name}: {runner.position(connection, name)}")
+
+
+@kouan.command()
+@click.argument("number")
+@click.option("--url", envvar="KOUAN_URL", default="", help="Default: that of KOUAN_HOME/demo.json.")
+@click.option("--key", envvar="KOUAN_KEY", default="", help="Default: the demo enterprise's.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh")
+@click.option("--json", "as_json", is_flag=True, help="The answer as it came.")
+def track(number: str, url: str, key: str, lang: str, *, as_json: bool) -> None:
+    """Show the timeline of a number."""
+    if not (url and key):
+        file = demo.path(Settings.read().home)
+        if not file.exists():
+            raise click.ClickException(f"say --url and --key: there is no {file} (`kouan run` writes it)")
+        shown = msgspec.json.decode(file.read_bytes(), type=Demo)
+        url, key = url or shown.base_url, key or shown.keys.enterprise
+    with _client(url, key) as client:
+        answer = client.get(f"/v1/track/{number}")
+    if answer.is_error:
+        raise click.ClickException(answer.json().get("detail", answer.text))
+    if as_json:
+        click.echo(answer.text)
+    else:
+        console.print(terminal.timeline_table(msgspec.json.decode(answer.content, type=Answer), lang))
+
+
+def main() -> None:
+    """Entry point: what goes wrong is told in one line."""
+    try:
+        kouan.main(standalone_mode=True)
+    except KouanError as error:
+        click.echo(f"kouan: {error.detail}", err=True)
+        sys.exit(2)
+    except (httpx.HTTPError, psycopg.OperationalError, OSError) as error:
+        click.echo(f"kouan: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

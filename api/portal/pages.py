@@ -1,0 +1,259 @@
+"""The portal: ask for a number, sign in, see what was used. Pages need no script and load nothing from elsewhere.
+
+A timeline page is handed over like an answer of the API: `hand_over` records the delivery before the bytes leave. Forms
+that change something are taken from our own pages only (Sec-Fetch-Site, or Origin from older browsers).
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import CacheControlHeader, Cookie
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
+
+from api import settle
+from api.delivery import Deliveries
+from api.identity import COOKIE, SESSION, Account, Gatekeeper
+from api.portal import language, view
+from api.portal.language import Lang
+from api.problems import RETRY_AFTER_SECONDS, NoCredential, status_of
+from api.track import Pool, hand_over
+from billing import tariff
+from domain import identifiers
+from domain.catalogue import Price
+from domain.errors import KouanError, Unknown
+from projections import catalogue
+from projections.catalogue import Listed
+
+AnyRequest = Request[Any, Any, Any]
+LANG_COOKIE = "kouan_lang"
+LANG_SECONDS = 365 * 24 * 3600
+STATIC_SECONDS = 24 * 3600
+NUMBER_MAX = 200
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # no-referrer would make browsers send `Origin: null` with our own forms
+    "Cache-Control": "no-store",
+    "Vary": "Cookie",
+}
+
+
+# --- every page ---
+
+
+def spoken(request: AnyRequest) -> Lang:
+    """What the address asks for, else what was asked for last, else Chinese."""
+    asked = request.query_params.get("lang") or request.cookies.get(LANG_COOKIE)
+    return "en" if asked == "en" else "zh"
+
+
+def page(
+    request: AnyRequest, template: str, *, status: int = 200, next_path: str = "", **context: object
+) -> Response[str]:
+    """A page in the reader's language. `next_path` is where to go after signing in."""
+    lang = spoken(request)
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"lang", "next"}]
+    kept += [("next", next_path)] if next_path and request.url.path == "/sign-in" else []
+    other = urlencode([*kept, ("lang", "zh" if lang == "en" else "en")])
+    account: Account | None = request.scope.get("user")
+    text = language.render(
+        lang,
+        template,
+        account=account,
+        switch=f"{quote(request.url.path)}?{other}",
+        next_path=next_path,
+        **context,
+    )
+    cookies = []
+    if request.query_params.get("lang") in {"zh", "en"}:
+        cookies = [Cookie(LANG_COOKIE, value=lang, max_age=LANG_SECONDS, samesite="lax", httponly=True)]
+    return Response(
+        text, status_code=status, media_type="text/html; charset=utf-8", headers=dict(HEADERS), cookies=cookies
+    )
+
+
+def sign_in_page(request: AnyRequest, next_path: str, *, refused: bool = False, status: int = 200) -> Response[str]:
+    """The form that takes a key."""
+    hours = int(SESSION.total_seconds() // 3600)
+    return page(request, "sign_in.html", status=status, next_path=next_path, refused=refused, session_hours=hours)
+
+
+def gate(request: AnyRequest, next_path: str, *, refused: bool = False) -> Response[str]:
+    """The sign-in page as the answer to a question that needs an account."""
+    made = sign_in_page(request, next_path, refused=refused, status=HTTPStatus.UNAUTHORIZED)
+    made.headers["WWW-Authenticate"] = 'Bearer realm="kouan"'
+    return made
+
+
+def on_error(request: AnyRequest, error: KouanError | HTTPException) -> Response[str]:
+    """An error as a page; who has no valid credential is asked to sign in."""
+    if isinstance(error, NoCredential):
+        return gate(request, local(request.url.path), refused=True)
+    status = status_of(error) if isinstance(error, KouanError) else error.status_code
+    made = page(request, "error.html", status=status, code=status, detail=error.detail)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        made.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return made
+
+
+def local(path: str) -> str:
+    """A path on this server, or "/". Browsers read `//host` as another server's address, and a backslash as a slash."""
+    single = path.startswith("/") and path[1:2] not in {"/", "\\"}
+    return path if single and path.isprintable() else "/"
+
+
+def ours(request: AnyRequest) -> bool:
+    """Whether a form was sent from one of our pages, or by a program that is no browser."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+def foreign(request: AnyRequest) -> Response[str]:
+    """The answer to a form that another site made the browser send."""
+    return page(request, "foreign.html", status=HTTPStatus.FORBIDDEN)
+
+
+# --- asking ---
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A service item with the price in force; government items have none."""
+
+    item: Listed
+    price: Price | None
+
+
+def offers(pool: Pool, now: datetime) -> list[Offer]:
+    """The catalogue as it is at a moment, free items first."""
+    with pool.connection() as connection:
+        prices = catalogue.prices(connection)
+        return [Offer(item, tariff.in_force(prices, item.item, now)) for item in catalogue.items(connection)]
+
+
+@get("/")
+async def home(request: AnyRequest, pool: NamedDependency[Pool]) -> Response[str]:
+    """One box for any number, and what is free and what is paid."""
+    listed = await asyncio.to_thread(offers, pool, datetime.now(UTC))
+    return page(request, "home.html", offers=listed)
+
+
+"""The framework takes two slashes of a path for one, also in the address of a logistics object."""
+
+
+@get("/track", sync_to_thread=False)
+def search(number: FromQuery[str] = "") -> Redirect:
+    """Where the search box leads."""
+    wanted = identifiers.stored(number[:NUMBER_MAX])
+    return Redirect(f"/track/{quote(wanted, safe='')}" if wanted else "/", status_code=303)
+
+
+@get("/track/{number:path}")
+async def track(
+    request: AnyRequest, number: FromPath[str], pool: NamedDependency[Pool], deliveries: NamedDependency[Deliveries]
+) -> Response[str]:
+    """The timeline of a number."""
+    asked = identifiers.stored(str(number).removeprefix("/")[:NUMBER_MAX])
+    if request.user is None:
+        return gate(request, local(f"/track/{quote(asked, safe='')}"))
+    try:
+        told = await hand_over(pool, deliveries, request, asked)
+    except Unknown:
+        return page(request, "unknown.html", status=HTTPStatus.NOT_FOUND, number=asked)
+    return page(request, "timeline.html", timeline=view.arrange(told, spoken(request), datetime.now(UTC)))
+
+
+# --- signing in and out ---
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    key: str = ""
+    next: str = "/"
+
+
+@get("/sign-in", sync_to_thread=False)
+def sign_in_form(request: AnyRequest) -> Response[str]:
+    """The sign-in page by itself."""
+    return sign_in_page(request, local(request.query_params.get("next", "/")))
+
+
+@post("/sign-in")
+async def sign_in(request: AnyRequest, data: URLEncodedBody[SignIn]) -> Response[Any]:
+    """A key for a session; a wrong key is told so."""
+    if not ours(request):
+        return foreign(request)
+    gatekeeper: Gatekeeper = request.app.state.gatekeeper
+    next_path = local(data.next)
+
+    def admit() -> str | None:
+        account = gatekeeper.by_key(data.key.strip())
+        return gatekeeper.open_session(account) if account else None
+
+    token = await asyncio.to_thread(admit)
+    if token is None:
+        return gate(request, next_path, refused=True)
+    return Redirect(next_path, status_code=303, cookies=[_session(request, token, int(SESSION.total_seconds()))])
+
+
+@post("/sign-out")
+async def sign_out(request: AnyRequest) -> Response[Any]:
+    """End the session, here and in the browser."""
+    if not ours(request):
+        return foreign(request)
+    gatekeeper: Gatekeeper = request.app.state.gatekeeper
+    token = request.cookies.get(COOKIE)
+    if token:
+        await asyncio.to_thread(gatekeeper.end_session, token)
+    return Redirect("/", status_code=303, cookies=[_session(request, "", 0)])
+
+
+def _session(request: AnyRequest, token: str, seconds: int) -> Cookie:
+    # Behind a proxy that ends TLS the scheme is known from its header only; a false one could but harm its own sender.
+    https = "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}
+    return Cookie(COOKIE, value=token, max_age=seconds, httponly=True, samesite="lax", secure=https)
+
+
+# --- what was used ---
+
+
+@get("/usage")
+async def usage(request: AnyRequest, pool: NamedDependency[Pool]) -> Response[str]:
+    """Free beside paid, with totals: every account to finance, to others their own."""
+    account: Account | None = request.user
+    if account is None:
+        return gate(request, "/usage")
+    now = datetime.now(UTC)
+    whose = settle.visible(account, None)
+    report, listed = await asyncio.gather(
+        asyncio.to_thread(settle.report, pool, whose, None, None), asyncio.to_thread(offers, pool, now)
+    )
+    names = {offer.item.item: offer.item for offer in listed}
+    return page(request, "usage.html", report=report, items=names, everybody=whose is None, now=now)
+
+
+_pages = Router(
+    path="/",
+    route_handlers=[home, search, track, sign_in_form, sign_in, sign_out, usage],
+    exception_handlers={KouanError: on_error, HTTPException: on_error},
+    include_in_schema=False,
+)
+_static = create_static_files_router(
+    path="/static",
+    directories=[Path(language.STATIC)],
+    cache_control=CacheControlHeader(public=True, max_age=STATIC_SECONDS),
+    opt={"exclude_from_auth": True},
+)
+ROUTES = [_pages, _static]

@@ -1,0 +1,134 @@
+"""Every error as RFC 9457 problem details: one table from kind to status, one type URI for each slug.
+
+`type` is `/problems/SLUG` (docs/problems.md has a line for each); `instance` is the path asked for.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotAuthorizedException,
+    NotFoundException,
+    PermissionDeniedException,
+    ValidationException,
+)
+
+from domain.errors import KouanError, Malformed, Refused, Stale, Unknown
+from domain.writer import Busy
+
+log = logging.getLogger("kouan.api")
+
+STATUS: tuple[tuple[type[KouanError], int], ...] = (
+    (Busy, 503),
+    (Malformed, 422),
+    (Unknown, 404),
+    (Refused, 409),
+    (Stale, 412),
+)
+RETRY_AFTER_SECONDS = 1
+
+
+class NoCredential(KouanError):
+    slug = "no-credential"
+    title = "This needs a key"
+
+
+class WrongRole(KouanError):
+    slug = "wrong-role"
+    title = "This account may not do that"
+
+
+class TooLarge(Malformed):
+    slug = "too-large"
+    title = "The body is larger than this server takes"
+
+
+class UnknownFormat(Malformed):
+    slug = "unknown-format"
+    title = "The message format is not known"
+
+
+EDGE = ((NoCredential, 401), (WrongRole, 403), (TooLarge, 413), (UnknownFormat, 415))
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457, with `facts`: what, where, which value."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    facts: dict[str, Any] = {}
+
+
+def status_of(error: KouanError) -> int:
+    """The HTTP status of a domain or edge error."""
+    return next((status for kind, status in (*EDGE, *STATUS) if isinstance(error, kind)), 500)
+
+
+def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """A problem as an answer."""
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers or {},
+    )
+
+
+def on_kouan_error(request: Request[Any, Any, Any], error: KouanError) -> Response[bytes]:
+    status = status_of(error)
+    headers = {}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="kouan"'
+    facts = msgspec.to_builtins(error.facts, str_keys=True)
+    return respond(
+        Problem(f"/problems/{error.slug}", error.title, status, error.detail, request.url.path, facts), headers
+    )
+
+
+_FRAMEWORK: dict[type[HTTPException], tuple[str, str]] = {
+    NotFoundException: ("no-such-path", "There is nothing at this path"),
+    MethodNotAllowedException: ("no-such-method", "This path does not know that method"),
+    ValidationException: ("malformed", Malformed.title),
+    NotAuthorizedException: (NoCredential.slug, NoCredential.title),
+    PermissionDeniedException: (WrongRole.slug, WrongRole.title),
+}
+
+
+def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What the framework found wrong, in our words where it has a kind of its own."""
+    slug, title = next(
+        (named for kind, named in _FRAMEWORK.items() if isinstance(error, kind)),
+        ("http", HTTPStatus(error.status_code).phrase),
+    )
+    facts: dict[str, Any] = {"faults": error.extra} if isinstance(error, ValidationException) and error.extra else {}
+    status = MALFORMED_STATUS if isinstance(error, ValidationException) else error.status_code
+    problem = Problem(f"/problems/{slug}", title, status, str(error.detail), request.url.path, facts)
+    return respond(problem, dict(error.headers or {}))
+
+
+MALFORMED_STATUS = 422
+
+
+def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A fault of ours: logged whole, told briefly."""
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return respond(
+        Problem("/problems/internal", "A fault of this server", 500, "The fault is logged.", request.url.path)
+    )
+
+
+HANDLERS: dict[type[Exception] | int, Any] = {
+    KouanError: on_kouan_error,
+    HTTPException: on_http_exception,
+    Exception: on_exception,
+}

@@ -1,0 +1,131 @@
+"""What the environment says: every `KOUAN_…` variable of the processes, read once into one frozen record.
+
+Times are seconds. A value that cannot be used stops the start with one line that names the variable.
+"""
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import msgspec
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from domain.errors import Malformed
+
+PORT_MAX = 65535
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class SettingsError(Malformed):
+    """An environment variable cannot be used as it stands."""
+
+    slug = "settings"
+    title = "A setting cannot be used"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`Settings.read()` makes one; tests make their own."""
+
+    home: Path  # KOUAN_HOME, absolute: database, logs, secrets
+    host: str = "127.0.0.1"  # KOUAN_HOST, where the API listens
+    port: int = 8000  # KOUAN_PORT
+    database_url: str = ""  # KOUAN_DATABASE_URL, a libpq URI or conninfo; "": the embedded server under `home`
+    workers: int = 1  # KOUAN_WORKERS, API processes
+    backpressure: int = 256  # KOUAN_BACKPRESSURE, requests that one API process works on at a time
+    log_level: str = "info"  # KOUAN_LOG_LEVEL
+    start_seconds_max: int = 60  # KOUAN_START_SECONDS_MAX, until GET /health must have answered
+    recovery_seconds_max: int = 600  # KOUAN_RECOVERY_SECONDS_MAX, until the embedded server must accept connections
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises SettingsError; a variable that is empty counts as absent."""
+        return cls(
+            home=_home(environ),
+            host=environ.get("KOUAN_HOST") or "127.0.0.1",
+            port=_whole(environ, "KOUAN_PORT", default=8000, largest=PORT_MAX),
+            database_url=_database_url(environ),
+            workers=_whole(environ, "KOUAN_WORKERS", default=1, largest=256),
+            backpressure=_whole(environ, "KOUAN_BACKPRESSURE", default=256, largest=100_000),
+            log_level=_one_of(environ, "KOUAN_LOG_LEVEL", default="info", allowed=LOG_LEVELS),
+            start_seconds_max=_whole(environ, "KOUAN_START_SECONDS_MAX", default=60, largest=86_400),
+            recovery_seconds_max=_whole(environ, "KOUAN_RECOVERY_SECONDS_MAX", default=600, largest=86_400),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which a child process reads the same settings again."""
+        return {
+            "KOUAN_HOME": str(self.home),
+            "KOUAN_HOST": self.host,
+            "KOUAN_PORT": str(self.port),
+            "KOUAN_DATABASE_URL": self.database_url,
+            "KOUAN_WORKERS": str(self.workers),
+            "KOUAN_BACKPRESSURE": str(self.backpressure),
+            "KOUAN_LOG_LEVEL": self.log_level,
+            "KOUAN_START_SECONDS_MAX": str(self.start_seconds_max),
+            "KOUAN_RECOVERY_SECONDS_MAX": str(self.recovery_seconds_max),
+        }
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    text = environ.get("KOUAN_HOME") or "var"
+    home = Path(text).expanduser().absolute()
+    if "\n" in text:
+        raise SettingsError(
+            f"KOUAN_HOME 的路径中不能有换行：{text!r} / KOUAN_HOME must not contain a line break: {text!r}",
+            variable="KOUAN_HOME",
+        )
+    return home
+
+
+def make_home(home: Path) -> None:
+    """The home and its `log` folder, made if missing. Raises SettingsError if they cannot be written."""
+    log = home / "log"
+    try:
+        log.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=log) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO)
+        raise SettingsError(
+            f"无法写入 KOUAN_HOME {home}：{reason} / KOUAN_HOME {home} cannot be written: {reason}",
+            variable="KOUAN_HOME",
+        ) from error
+
+
+def _whole(environ: Mapping[str, str], variable: str, *, default: int, largest: int) -> int:
+    text = environ.get(variable) or str(default)
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= largest:
+        return int(text)
+    raise SettingsError(
+        f"{variable} 须为 1 至 {largest} 的整数，现为 {text!r} / "
+        f"{variable} must be a whole number from 1 to {largest}, not {text!r}",
+        variable=variable,
+    )
+
+
+def _one_of(environ: Mapping[str, str], variable: str, *, default: str, allowed: tuple[str, ...]) -> str:
+    text = (environ.get(variable) or default).lower()
+    if text in allowed:
+        return text
+    choices = ", ".join(allowed)
+    raise SettingsError(
+        f"{variable} 须为下列之一：{choices}；现为 {text!r} / {variable} must be one of {choices}, not {text!r}",
+        variable=variable,
+    )
+
+
+def _database_url(environ: Mapping[str, str]) -> str:
+    text = environ.get("KOUAN_DATABASE_URL") or ""
+    try:
+        conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        # The value holds a password: neither it nor libpq's message, which quotes it, may be shown.
+        raise SettingsError(
+            "KOUAN_DATABASE_URL 不是有效的 PostgreSQL 连接串 / "
+            "KOUAN_DATABASE_URL is not a PostgreSQL connection string",
+            variable="KOUAN_DATABASE_URL",
+        ) from None
+    return text

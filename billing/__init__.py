@@ -1,0 +1,1 @@
+"""Money. Pure rules first, the outside last."""

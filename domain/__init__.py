@@ -1,0 +1,1 @@
+"""Facts and decisions. Knows no web, no payment provider, no read model."""

@@ -1,0 +1,204 @@
+"""Facts: what every one of them carries, the facts about facts, and how they are stored.
+
+A fact's tag (`container.gated_in`) is its permanent name: it is stored inside the JSON and in the journal's topic
+column, never a Python path. Adding a field with a default is allowed; renaming or retyping is not
+(tests/test_facts.py holds the frozen list). Times are UTC: `happened_at` when the world changed, `recorded_at` when
+Kouan was told.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import reduce
+from hashlib import blake2b
+from operator import or_
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domain.report import Classifier, Mode, Movement, ZoneFrom
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", omit_defaults=True):
+    """Something that happened. Never changed once it is in the journal."""
+
+    happened_at: datetime  # UTC
+    recorded_at: datetime  # UTC
+
+
+class Stated(Fact, frozen=True, kw_only=True):
+    """A fact that a source stated in a message, with the source's own time and words."""
+
+    source: str
+    message_id: UUID
+    sent_at: datetime | None = None  # from the message's header
+    wall: str = ""  # the source's clock, without offset
+    zone: str = ""  # IANA name or ±HH:MM
+    zone_from: ZoneFrom = "stated"
+    code: str = ""  # canonical milestone; "" if the source's code is not known
+    raw_code: str = ""  # as the source sent it
+    refs: tuple[str, ...] = ()  # other subjects that the statement names
+    text: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Moved(Stated, frozen=True, kw_only=True):
+    """A statement about the movement of a container or a consignment."""
+
+    classifier: Classifier = "ACT"
+    place: str = ""  # domain/places.py, or as reported
+    facility: str = ""
+    mode: Mode = ""
+    transport: str = ""  # vessel and voyage, flight, train or plate
+    laden: bool | None = None  # None: the source did not say
+    pieces: int | None = None
+    pieces_total: int | None = None
+    partial: bool = False  # about a part of the consignment only
+    weight_kg: float | None = None
+    seal: str = ""
+
+
+# --- facts about facts: on the stream of the fact they name ---
+
+
+class Confirmed(Fact, frozen=True, kw_only=True, tag="fact.confirmed"):
+    """Another source said the same: still one fact, now with one more witness."""
+
+    fact_id: UUID
+    source: str
+    message_id: UUID
+
+
+class Retracted(Fact, frozen=True, kw_only=True, tag="fact.retracted"):
+    """The source takes its statement back."""
+
+    fact_id: UUID
+    source: str
+    message_id: UUID
+    reason: str = ""
+
+
+class Corrected(Fact, frozen=True, kw_only=True, tag="fact.corrected"):
+    """The source replaces its statement by another one."""
+
+    fact_id: UUID
+    replaced_by: UUID
+    source: str
+    message_id: UUID
+    reason: str = ""
+
+
+M = TypeVar("M", bound=Moved)
+
+
+def moved(
+    kind: type[M], report: Movement, *, source: str, message_id: UUID, sent_at: datetime | None, now: datetime
+) -> M:
+    """A report as a fact of the given kind: the same words, with who said it, in which message, and when."""
+    return kind(
+        happened_at=report.when.at,
+        recorded_at=now,
+        source=source,
+        message_id=message_id,
+        sent_at=sent_at,
+        wall=report.when.wall,
+        zone=report.when.zone,
+        zone_from=report.when.zone_from,
+        code=report.code,
+        raw_code=report.raw_code,
+        refs=report.refs,
+        text=report.text,
+        warnings=report.warnings,
+        classifier=report.classifier,
+        place=report.place,
+        facility=report.facility,
+        mode=report.mode,
+        transport=report.transport,
+        laden=report.laden,
+        pieces=report.pieces,
+        pieces_total=report.pieces_total,
+        partial=report.partial,
+        weight_kg=report.weight_kg,
+        seal=report.seal,
+    )
+
+
+# --- storage: one registry of tags, JSON that an auditor can read ---
+
+_types: dict[str, type[Fact]] = {}
+_decoder: msgspec.json.Decoder[Fact] | None = None
+encode = msgspec.json.Encoder().encode
+
+
+def tag_of(kind: type[Fact]) -> str:
+    """The permanent name under which facts of this type are stored."""
+    return str(kind.__struct_config__.tag)
+
+
+def register(*kinds: type[Fact]) -> None:
+    """Make fact types known to the journals; each aggregate's file does it once, at its end."""
+    global _decoder  # noqa: PLW0603  the decoder is derived from the registry
+    _types.update({tag_of(kind): kind for kind in kinds})
+    _decoder = None
+
+
+def tags() -> list[str]:
+    """Every tag that can be stored, in order."""
+    return sorted(_types)
+
+
+def decode(state: bytes) -> Fact:
+    """A stored fact. Raises msgspec.ValidationError for a tag that is not registered or a state that does not fit."""
+    global _decoder  # noqa: PLW0603
+    if _decoder is None:
+        union: Any = reduce(or_, _types.values())
+        _decoder = msgspec.json.Decoder(union)
+    return _decoder.decode(state)
+
+
+# --- identity: derived from the meaning, so that a repetition is recognised ---
+
+
+def content_id(second: int, parts: Iterable[str]) -> UUID:
+    """A UUID (version 8, RFC 9562) of a fact's meaning.
+
+    Its first 48 bits are its time, seconds since 1970: facts of one time lie together in the index, however many
+    there are.
+    """
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=10).digest()
+    return uuid8((second & 0xFFFFFFFFFFFF).to_bytes(6, "big") + digest)
+
+
+def uuid8(raw: bytes) -> UUID:
+    """Sixteen bytes as a UUID that says of itself that it follows no other scheme (version 8, variant RFC)."""
+    value = int.from_bytes(raw, "big") & ~(0xF << 76) & ~(0x3 << 62) | (0x8 << 76) | (0x2 << 62)
+    return UUID(int=value)
+
+
+def digest_id(*parts: str) -> UUID:
+    """A UUID (version 8) derived from text alone, for what has no time of its own."""
+    return uuid8(blake2b("\x1f".join(parts).encode(), digest_size=16).digest())
+
+
+def identity(stream: str, fact: Stated) -> UUID:
+    """The id of a stated fact: the same meaning has the same id, whoever says it and however often.
+
+    Actual events are the same when they agree on subject, code, place, mode, minute and number of pieces; by air the
+    flight counts too, for parts of one consignment leave the same day. Plans and estimates are news each time they
+    are stated, so the source and its sending time belong to their meaning.
+    """
+    second = int(fact.happened_at.timestamp())
+    parts = [stream, tag_of(type(fact)), fact.code or fact.raw_code]
+    if isinstance(fact, Moved):
+        second -= second % 60
+        parts += [fact.place, fact.mode, str(fact.pieces), str(fact.partial), fact.classifier]
+        if fact.mode == "AIR":
+            parts += [fact.transport, str(fact.pieces_total)]
+        if fact.classifier != "ACT":
+            parts += [fact.source, str(fact.sent_at)]
+    else:
+        parts.append(fact.raw_code)
+    return content_id(second, parts)
+
+
+register(Confirmed, Retracted, Corrected)

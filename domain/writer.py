@@ -1,0 +1,132 @@
+"""Group commit: one writer thread for each process and journal.
+
+Requests hand in their intents and wait; the thread takes whatever has gathered, writes it in one transaction and
+answers everybody. While one commit is on its way to the disk the next batch gathers by itself, so nobody waits for
+company. The queue is bounded: a full one is told at once (`Busy`), for a promise that cannot be kept is worse than
+none.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import psycopg
+
+from domain.errors import KouanError
+from domain.intake import Batch
+from domain.intent import Intent, Outcome
+from domain.journal import Journal
+
+FACTS_PER_COMMIT_MAX = 2_000
+FACTS_QUEUED_MAX = 200_000
+WRITE_SECONDS_MAX = 30.0
+"""How long the writer keeps trying one batch while the database is away before it tells the waiters."""
+
+log = logging.getLogger("kouan.writer")
+
+
+class Busy(KouanError):
+    """The queue is full, or the journal cannot be reached; nothing was written that will not be found on a repeat."""
+
+    slug = "busy"
+    title = "The journal cannot take more at this moment"
+
+
+class Writer:
+    """The queue and its thread."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._queue: deque[tuple[Sequence[Intent], Future[list[Outcome]]]] = deque()
+        self._queued = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._connection: psycopg.Connection[Any] | None = None
+        self._thread = threading.Thread(target=self._run, name=f"{journal.name}-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, intents: Sequence[Intent]) -> "Future[list[Outcome]]":
+        """Hand in intents that belong together; the future's outcomes are in their order, after commit.
+
+        Raises Busy if the queue is full or the writer is stopping.
+        """
+        weight = sum(len(intent.facts) for intent in intents) + 1
+        future: Future[list[Outcome]] = Future()
+        with self._changed:
+            if self._stopping or self._queued + weight > FACTS_QUEUED_MAX:
+                raise Busy(f"The {self.journal.name} journal has {self._queued} facts waiting; try again")
+            self._queue.append((intents, future))
+            self._queued += weight
+            self._changed.notify()
+        return future
+
+    def write(self, intents: Sequence[Intent]) -> list[Outcome]:
+        """Submit and wait."""
+        return self.submit(intents).result()
+
+    def stop(self) -> None:
+        """Write what is queued, then end. Later submissions are refused."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self) -> None:
+        while taken := self._gather():
+            intents = [intent for many, _ in taken for intent in many]
+            try:
+                outcomes = iter(self._persist(intents))
+            except BaseException as error:  # noqa: BLE001  whatever it is, those who wait must hear it
+                for _, future in taken:
+                    future.set_exception(error)
+                continue
+            for many, future in taken:
+                future.set_result([next(outcomes) for _ in many])
+
+    def _gather(self) -> list[tuple[Sequence[Intent], "Future[list[Outcome]]"]]:
+        """What one transaction will hold; empty when the writer ends."""
+        taken = []
+        facts = 0
+        with self._changed:
+            while not self._queue and not self._stopping:
+                self._changed.wait()
+            while self._queue and facts < FACTS_PER_COMMIT_MAX:
+                many, future = self._queue.popleft()
+                weight = sum(len(intent.facts) for intent in many) + 1
+                facts += weight
+                self._queued -= weight
+                taken.append((many, future))
+        return taken
+
+    def _persist(self, intents: Sequence[Intent]) -> list[Outcome]:
+        """One transaction.
+
+        After a lost connection the whole batch is decided again: what the lost attempt did commit is found there by its
+        ids and answered as ours, so an unknown outcome never becomes a wrong answer.
+        """
+        deadline = time.monotonic() + WRITE_SECONDS_MAX
+        pause = 0.05
+        while True:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = self.journal.connect()
+                with self._connection.transaction():
+                    return Batch(self.journal.recorder, self._connection, intents).write()
+            except psycopg.OperationalError as error:
+                log.warning("%s journal: %s", self.journal.name, error)
+                self._drop_connection()
+                if time.monotonic() + pause > deadline:
+                    raise Busy(f"The {self.journal.name} journal cannot be reached; try again") from error
+                time.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,246 @@
+"""One timeline over all modes: what happened, is planned or is expected, line by line, in both languages.
+
+A line is made once from its fact; what other facts later say of it (confirmed, retracted, corrected) is kept beside
+it and folded in when asked. Lines are ordered by happened_at, then actual before estimate before plan, then the usual
+order of milestones, then position: any order of arrival gives the same view. `happened_at` is told in the place's own
+time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+import psycopg
+
+from domain import places
+from domain.customs_districts import CUSTOMS
+from domain.declaration import Received
+from domain.fact import Confirmed, Corrected, Moved, Retracted, Stated, tag_of
+from domain.journal import Entry
+from domain.milestones import MILESTONES, rank
+
+NAME = "timeline"
+JOURNAL = "cargo"
+TABLES = ("timeline",)
+TABLE = """
+CREATE TABLE IF NOT EXISTS timeline (
+    position    bigint PRIMARY KEY,
+    subject     text COLLATE "C" NOT NULL,   -- the stream
+    fact_id     uuid NOT NULL,               -- the line's own fact; for a remark the fact that it is about
+    recorded_at timestamptz NOT NULL,
+    sort        text COLLATE "C",            -- NULL: a remark on another line
+    content     bytea NOT NULL               -- JSON: Line, or Remark
+);
+CREATE INDEX IF NOT EXISTS timeline_subject ON timeline (subject);
+"""
+
+
+class Remark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a later fact says of a line."""
+
+    kind: str  # confirmed, retracted, corrected
+    source: str
+    message_id: UUID
+    recorded_at: datetime
+    reason: str = ""
+    replaced_by: UUID | None = None
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line. Times are ISO 8601 with offset; weights in kg."""
+
+    position: int
+    subject: str
+    fact_id: UUID
+    fact: str  # permanent tag
+    code: str
+    zh: str
+    en: str
+    classifier: str  # PLN, EST, ACT
+    happened_at: str  # in the place's own time
+    zone: str
+    zone_from: str  # stated, place, source, assumed
+    recorded_at: datetime
+    place: str = ""
+    place_zh: str = ""
+    place_en: str = ""
+    facility: str = ""
+    mode: str = ""
+    transport: str = ""
+    laden: bool | None = None
+    pieces: int | None = None
+    pieces_total: int | None = None
+    partial: bool = False
+    weight_kg: float | None = None
+    seal: str = ""
+    source: str
+    raw_code: str = ""
+    text: str = ""
+    message_id: UUID
+    sent_at: datetime | None = None
+    refs: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    confirmed_by: tuple[Remark, ...] = ()
+    retracted: Remark | None = None
+    corrected: Remark | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Neither taken back nor replaced."""
+        return self.retracted is None and self.corrected is None
+
+
+# --- project ---
+
+
+def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
+    """Add a batch of facts."""
+    with cursor.copy(
+        "COPY timeline (position, subject, fact_id, recorded_at, sort, content) FROM STDIN (FORMAT BINARY)"
+    ) as copy:
+        copy.set_types(["int8", "text", "uuid", "timestamptz", "text", "bytea"])
+        for entry in entries:
+            row = _row(entry)
+            if row:
+                copy.write_row(row)
+
+
+def _row(entry: Entry) -> tuple[object, ...] | None:
+    told = entry.fact
+    order: str | None = None
+    match told:
+        case Stated():
+            line = _line(entry, told)
+            about, order, content = entry.fact_id, _order(told, entry.position), msgspec.json.encode(line)
+        case Confirmed() | Retracted() | Corrected():
+            about, content = told.fact_id, msgspec.json.encode(_remark(told))
+        case _:
+            return None  # a decision of Kouan's own: the clearance read model's business
+    return (entry.position, entry.stream, about, told.recorded_at, order, content)
+
+
+def _remark(told: Confirmed | Retracted | Corrected) -> Remark:
+    kind = tag_of(type(told)).removeprefix("fact.")
+    reason = "" if isinstance(told, Confirmed) else told.reason
+    replaced_by = told.replaced_by if isinstance(told, Corrected) else None
+    return Remark(kind, told.source, told.message_id, told.recorded_at, reason, replaced_by)
+
+
+CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
+
+
+def _order(told: Stated, position: int) -> str:
+    classifier = told.classifier if isinstance(told, Moved) else "ACT"
+    instant = told.happened_at.strftime("%Y%m%d%H%M%S%f")
+    return f"{instant} {CLASSES[classifier]} {rank(told.code):04d} {position:016d}"
+
+
+def _line(entry: Entry, told: Stated) -> Line:
+    milestone = MILESTONES.get(told.code)
+    name = told.text or told.raw_code
+    moved: dict[str, Any] = {}
+    if isinstance(told, Moved):
+        moved = {field: getattr(told, field) for field in MOVED}
+        moved |= {"place_zh": places.name(told.place, "zh"), "place_en": places.name(told.place, "en")}
+    elif isinstance(told, Received):
+        zh, en = CUSTOMS.get(told.place, (told.place, told.place))
+        moved = {"classifier": "ACT", "place": told.place, "place_zh": zh, "place_en": en}
+    return Line(
+        position=entry.position,
+        subject=entry.stream,
+        fact_id=entry.fact_id,
+        fact=tag_of(type(told)),
+        code=told.code,
+        zh=milestone.zh if milestone else name,
+        en=milestone.en if milestone else name,
+        happened_at=local(told.happened_at, told.zone),
+        zone=told.zone,
+        zone_from=told.zone_from,
+        recorded_at=told.recorded_at,
+        source=told.source,
+        raw_code=told.raw_code,
+        text=told.text,
+        message_id=told.message_id,
+        sent_at=told.sent_at,
+        refs=told.refs,
+        warnings=told.warnings,
+        **moved,
+    )
+
+
+MOVED = (
+    "classifier place facility mode transport laden pieces pieces_total partial weight_kg seal".split()  # noqa: SIM905
+)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo | timezone:
+    if name[:1] in "+-":
+        hours, minutes = int(name[1:3]), int(name[4:6])
+        offset = timedelta(hours=hours, minutes=minutes)
+        return timezone(-offset if name[0] == "-" else offset)
+    return ZoneInfo(name) if name else UTC
+
+
+def local(instant: datetime, zone: str) -> str:
+    """An instant on the clock of its place, ISO 8601 with offset."""
+    return instant.astimezone(_zone(zone)).isoformat(timespec="seconds")
+
+
+# --- queries ---
+
+LINES = """
+SELECT fact_id, content, sort IS NULL
+FROM timeline
+WHERE subject = ANY(%s)
+ORDER BY sort NULLS LAST, position
+"""
+_lines = msgspec.json.Decoder(Line)
+_remarks = msgspec.json.Decoder(Remark)
+
+
+def lines(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> list[Line]:
+    """The lines of some subjects, merged, oldest first; empty if none is known."""
+    with connection.cursor(binary=True) as cursor:
+        return fold(cursor.execute(LINES, (list(subjects),), prepare=True))
+
+
+def fold(rows: Iterable[tuple[UUID, bytes, bool]]) -> list[Line]:
+    """Lines with what later facts say of them; remarks come after all lines."""
+    told: dict[UUID, Line] = {}
+    for fact_id, content, is_remark in rows:
+        if not is_remark:
+            told[fact_id] = _lines.decode(content)
+        elif fact_id in told:
+            told[fact_id] = _with(told[fact_id], _remarks.decode(content))
+    return list(told.values())
+
+
+def _with(line: Line, remark: Remark) -> Line:
+    if remark.kind == "confirmed":
+        return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, remark))
+    if remark.kind == "retracted":
+        return msgspec.structs.replace(line, retracted=remark)
+    return msgspec.structs.replace(line, corrected=remark)
+
+
+def position(connection: psycopg.Connection[Any]) -> int:
+    """Up to which position of the cargo journal the timeline tells."""
+    row = connection.execute(
+        "SELECT position FROM read_model_positions WHERE name = %s", (NAME,), prepare=True
+    ).fetchone()
+    return row[0] if row else 0
+
+
+KNOWN = """
+SELECT DISTINCT subject FROM timeline WHERE subject = ANY(%s)
+"""
+
+
+def known(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> set[str]:
+    """Which of these subjects have a line."""
+    return {row[0] for row in connection.execute(KNOWN, (list(subjects),), prepare=True)}

@@ -1,0 +1,69 @@
+"""A node for a test: the real application on a database of its own; its read models catch up on demand."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from api.app import READ_MODELS, build
+from api.identity import Account, open_account
+from domain.journal import Journal
+from projections import runner
+
+PEOPLE = {
+    "enterprise": Account("trader", "enterprise", "外贸企业", "Trader"),
+    "logistics": Account("mover", "logistics", "物流企业", "Mover"),
+    "finance": Account("clerk", "finance", "财务", "Clerk"),
+    "operator": Account("operator", "operator", "运营", "Operator"),
+    "source": Account("terminal", "source", "码头", "Terminal"),
+    "line": Account("line", "source", "船公司", "Line"),
+}
+
+
+class Node:
+    """What a test holds in its hand."""
+
+    def __init__(self, conninfo: str, client: TestClient[Litestar]) -> None:
+        self.conninfo = conninfo
+        self.client = client
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            self.keys = {who: open_account(connection, account) for who, account in PEOPLE.items()}
+
+    def get(self, path: str, who: str = "enterprise", **params: Any) -> Any:
+        return self.client.get(path, params=params or None, headers=self.bearer(who))
+
+    def post(self, message_format: str, body: bytes, who: str = "source", **headers: str) -> Any:
+        return self.client.post(
+            f"/v1/reports?format={message_format}", content=body, headers={**self.bearer(who), **headers}
+        )
+
+    def tell(self, *events: dict[str, Any], who: str = "source") -> Any:
+        """Post native events; they must be taken."""
+        answer = self.post("native", msgspec.json.encode(list(events)), who)
+        assert answer.status_code == 202, answer.text
+        self.catch_up()
+        return answer.json()
+
+    def bearer(self, who: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[who]}"} if who else {}
+
+    def catch_up(self) -> None:
+        """Bring every read model to the end of its journal."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            for name in ("cargo", "commerce"):
+                with Journal(name, self.conninfo).opened() as journal:
+                    runner.catch_up(connection, journal, READ_MODELS)
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.conninfo) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+
+@pytest.fixture
+def node(database: str) -> Iterator[Node]:
+    with TestClient(build(database), raise_server_exceptions=False) as client:
+        yield Node(database, client)

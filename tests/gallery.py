@@ -1,0 +1,58 @@
+"""Every page of the portal with made-up content, from the real templates: for tests in a browser, and to look at.
+
+python -m granian --interface asgi tests.gallery:app
+"""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+from litestar.params import FromPath
+
+from api.identity import Account
+from api.portal import pages, view
+from api.portal.pages import Offer
+from billing import tariff
+from domain.catalogue import Price
+from projections.catalogue import Listed
+from tests import sample_answers
+
+CLERK = Account("finance-demo", "finance", "示例财务人员", "Sample finance clerk")
+ITEMS = [
+    Listed(item.item, item.item_class, item.zh, item.en, item.unit_zh, item.unit_en, item.free_alternative)
+    for item in tariff.ITEMS
+]
+PRICES = [
+    Price(told.item, told.version, told.price_minor, told.currency, told.effective_from) for told in tariff.TARIFFS
+]
+OFFERS = [Offer(item, tariff.in_force(PRICES, item.item, sample_answers.NOW)) for item in ITEMS]
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "home": ("home.html", {"offers": OFFERS}),
+    "sign-in": ("sign_in.html", {"refused": True, "session_hours": 8}),
+    "unknown": ("unknown.html", {"number": "MSKU0000000"}),
+    "foreign": ("foreign.html", {}),
+    "error": ("error.html", {"code": 503, "detail": "The cargo journal cannot be reached; try again"}),
+    "usage": (
+        "usage.html",
+        {
+            "report": sample_answers.used(),
+            "items": {item.item: item for item in ITEMS},
+            "everybody": True,
+            "now": sample_answers.NOW,
+        },
+    ),
+}
+ANSWERS = {"box": sample_answers.box, "waybill": sample_answers.waybill}
+
+
+@get("/show/{name:str}", sync_to_thread=False)
+def show(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[str]:
+    """One page, as a signed-in clerk sees it, or a stranger where it asks to sign in."""
+    request.scope["user"] = None if name == "sign-in" else CLERK
+    if name in ANSWERS:
+        timeline = view.arrange(ANSWERS[name](), pages.spoken(request), sample_answers.NOW)
+        return pages.page(request, "timeline.html", timeline=timeline)
+    template, context = PAGES[name]
+    return pages.page(request, template, next_path="/usage" if name == "sign-in" else "", **context)
+
+
+app = Litestar([show, pages.ROUTES[-1]], openapi_config=None)
