@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import get_args
 
 import click
 import httpx
@@ -13,9 +14,10 @@ import msgspec
 import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from api import demo, schema, supervise, terminal
+from api import demo, embedded, schema, supervise, terminal
 from api.app import READ_MODELS
 from api.demo import Demo
+from api.identity import Account, Role, open_account
 from api.settings import Settings
 from api.track import Answer
 from billing.metering import UsageReport
@@ -39,20 +41,23 @@ def kouan() -> None:
 
 @kouan.command()
 @click.option("--once", is_flag=True, help="Stop after the table.")
-def run(*, once: bool) -> None:
+@click.option("--empty", is_flag=True, help="No sample day and no demo accounts: a node of one's own.")
+def run(*, once: bool, empty: bool) -> None:
     """Start everything, post the sample day if it is not there yet, show one container, and serve until Ctrl-C."""
     settings = Settings.read()
     prepared: list[Demo] = []
 
     def prepare(conninfo: str) -> None:
         schema.install(conninfo)
+        if empty:
+            return
         with psycopg.connect(conninfo, autocommit=True) as connection:
             prepared.append(demo.open_accounts(connection, settings.home, supervise.address(settings)))
 
     def ready(_address: str) -> None:
-        [shown] = prepared
-        _post(shown, settings.home)
-        _show(shown, settings.home)
+        for shown in prepared:
+            _post(shown, settings.home)
+            _show(shown, settings.home)
         if once:
             raise supervise.Stopping
         console.print("服务中，按 Ctrl-C 停止 / serving, Ctrl-C stops")
@@ -141,6 +146,19 @@ def projector(conninfo: str) -> None:
         each.stop()
     for journal in journals:
         journal.close()
+
+
+@kouan.command()
+@click.argument("name")
+@click.argument("role", type=click.Choice(list(get_args(Role))))
+@click.option("--zh", default="", help="Chinese name.")
+@click.option("--en", default="", help="English name.")
+def account(name: str, role: Role, zh: str, en: str) -> None:
+    """Open an account, or give one that exists another key. The key is shown once; the node must be running."""
+    settings = Settings.read()
+    conninfo = settings.database_url or embedded.start(settings.home)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        click.echo(open_account(connection, Account(name, role, zh or name, en or name)))
 
 
 @kouan.command()

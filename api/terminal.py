@@ -62,7 +62,7 @@ def _header(answer: Answer, lang: str) -> list[Text]:
         kind = words.pick((other.kind_zh, other.kind_en), lang)
         number = words.number(other.subject.partition(":")[0], other.number)
         shown.append(_labelled(("相关", "Linked"), f"{kind} {number} · {_standing(other, lang)}", lang))
-    shown += [_labelled(("提醒", "Note"), warning, lang, "yellow") for warning in header.warnings]
+    shown += [_labelled(("提醒", "Note"), words.said(warning, lang), lang, "yellow") for warning in header.warnings]
     return shown
 
 
@@ -147,7 +147,8 @@ def _remark(line: Line, answer: Answer, lang: str) -> Text:
         parts.append(_text(f"{words.pick(('另有证实', 'also'), lang)} {sources}", "green"))
     if not line.code:
         parts.append(_text(f"{words.pick(('代码未识别', 'unknown code'), lang)} {line.raw_code}", "yellow"))
-    parts += [_text(f"{words.pick(('提醒', 'note'), lang)} {warning}", "yellow") for warning in line.warnings]
+    note = words.pick(("提醒", "note"), lang)
+    parts += [_text(f"{note} {words.said(warning, lang)}", "yellow") for warning in line.warnings]
     return Text("; ").join(parts)
 
 

@@ -146,3 +146,13 @@ def money(minor: int, currency: str, lang: str) -> str:
     """An amount in minor units, exactly: ¥0.02, CN¥0.02."""
     amount = Decimal(minor).scaleb(-get_currency_precision(currency))
     return format_currency(amount, currency, locale=LOCALES[lang])
+
+
+def said(warning: str, lang: str) -> str:
+    """A warning in the reader's language: they are written `中文 / English`.
+
+    >>> said("时刻未报 / time not stated", "en"), said("as the source wrote it", "zh")
+    ('time not stated', 'as the source wrote it')
+    """
+    zh, _, en = warning.partition(" / ")
+    return pick((zh, en or zh), lang)

@@ -263,10 +263,8 @@ def observe(report: Receipt, *, source: str, message_id: UUID, sent_at: datetime
     kind, code = RECEIPTS.get(report.raw_code, (Received, ""))
     warnings = report.warnings
     if kind is Received:
-        warnings = (
-            *warnings,
-            f"Receipt code {report.raw_code!r} is not known or is read differently by different tables",
-        )
+        zh = f"回执代码 {report.raw_code!r} 未知或各表读法不一"
+        warnings = (*warnings, f"{zh} / receipt code {report.raw_code!r} is unknown or read differently")
     return kind(
         happened_at=report.when.at,
         recorded_at=now,
