@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check lint clean
+.PHONY: help run test chaos bench check lint clean
 .DELETE_ON_ERROR:
 
 PY := .venv/bin/python
@@ -30,6 +30,9 @@ run: .venv/run.stamp ## 启动口岸 / start the port: http://127.0.0.1:8000
 
 test: .venv/test.stamp ## 全部测试 / all tests
 	@exec $(PY) -m pytest -q -n auto $(ARGS)
+
+chaos: .venv/test.stamp ## 故障测试，约五分钟 / the fault tests in full, about five minutes
+	@exec $(PY) -m tests.faults --long $(ARGS)
 
 bench: export SIZE := $(SIZE)
 bench: .venv/test.stamp ## 性能测试 / the benchmarks

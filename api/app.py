@@ -8,8 +8,10 @@
 tests call `build` with other arguments.
 """
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,35 +23,43 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from psycopg_pool import ConnectionPool
 
-from api import follow, operate, problems, report, settle, track
+from api import capture, follow, operate, problems, quarantine, report, settle, sources, track
 from api.delivery import Deliveries
 from api.identity import Authentication, Gatekeeper
+from api.limits import BODY_BYTES_MAX
 from api.portal import pages
-from api.report import BODY_BYTES_MAX
+from api.portal import quarantine as quarantine_pages
 from billing import metering
 from domain.journal import KEEPALIVE, Journal
 from domain.writer import Writer
-from projections import catalogue, links, runner, timeline, usage
+from projections import catalogue, clocks, links, runner, timeline, usage
 from projections.runner import ReadModel
 
 READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(timeline),
     runner.model(links),
+    runner.model(clocks),
     runner.model(catalogue),
     usage.model(metering.measure),
 )
 ROUTES: tuple[Any, ...] = (
     report.reports,
+    capture.router,
     track.track,
     track.track_any,
     follow.feed,
     settle.usage,
     operate.health,
     operate.known_formats,
+    *quarantine.ROUTES,
+    *quarantine_pages.ROUTES,
+    *sources.ROUTES,
     *pages.ROUTES,
 )
 POOL_SIZE = 10
 STATEMENT_MS_MAX = 15_000
+SWITCH_SECONDS = 0.0005  # the writer, back from the database, need not wait long for a thread that reads messages
+GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
 def build(conninfo: str) -> Litestar:
@@ -102,7 +112,12 @@ def open_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
 def create() -> Litestar:
     """The application for the server; `KOUAN_CONNINFO` says where the database is."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return build(os.environ["KOUAN_CONNINFO"])
+    app = build(os.environ["KOUAN_CONNINFO"])
+    gc.collect()
+    gc.freeze()  # what is there now stays; the collector need not walk over it again
+    gc.set_threshold(*GC_THRESHOLD)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return app
 
 
 def _given(value: object) -> Provide:

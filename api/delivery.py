@@ -66,7 +66,7 @@ class Deliveries:
             tariff=price,
             channel=channel,
         )
-        future = self.writer.submit([Intent(facts=[NewFact(self.stream, new_id(now), made)])])
+        future = self.writer.submit([Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True)])
         await asyncio.wrap_future(future)
         return price
 

@@ -14,8 +14,8 @@ import msgspec
 import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from api import demo, embedded, schema, supervise, terminal
-from api.app import READ_MODELS
+from api import demo, desk, embedded, idempotency, mqtt, schema, sending, supervise, terminal
+from api.app import READ_MODELS, open_pool
 from api.demo import Demo
 from api.identity import Account, Role, open_account
 from api.settings import Settings
@@ -23,6 +23,7 @@ from api.track import Answer
 from billing.metering import UsageReport
 from domain.errors import KouanError
 from domain.journal import Journal
+from domain.writer import Writer
 from examples.day import deliveries
 from projections import runner
 from projections.runner import Runner
@@ -138,6 +139,7 @@ def projector(conninfo: str) -> None:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
+    idempotency.purge_all(conninfo)
     journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
     runners = [Runner(journal, READ_MODELS).start() for journal in journals]
     while not over.wait(1):
@@ -159,6 +161,24 @@ def account(name: str, role: Role, zh: str, en: str) -> None:
     conninfo = settings.database_url or embedded.start(settings.home)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         click.echo(open_account(connection, Account(name, role, zh or name, en or name)))
+
+
+@kouan.command("mqtt")
+@click.option("--conninfo", envvar="KOUAN_CONNINFO", required=True)
+@click.option("--url", envvar="KOUAN_MQTT_URL", required=True, help="mqtt[s]://[user:password@]host[:port]")
+@click.option("--client-id", envvar="KOUAN_MQTT_CLIENT_ID", default=mqtt.CLIENT_ID, show_default=True)
+def mqtt_bridge(conninfo: str, url: str, client_id: str) -> None:
+    """Record what devices publish to an MQTT broker; ends on SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    broker, over = mqtt.Broker.of(url), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    with Journal("cargo", conninfo).opened() as journal, open_pool(conninfo) as pool:
+        writer = Writer(journal)
+        try:
+            mqtt.Bridge(broker, writer, pool, client_id).run(over)
+        finally:
+            writer.stop()
 
 
 @kouan.command()
@@ -194,6 +214,10 @@ def track(number: str, url: str, key: str, lang: str, *, as_json: bool) -> None:
         click.echo(answer.text)
     else:
         console.print(terminal.timeline_table(msgspec.json.decode(answer.content, type=Answer), lang))
+
+
+kouan.add_command(desk.quarantine)
+kouan.add_command(sending.report)
 
 
 def main() -> None:

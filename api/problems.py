@@ -18,6 +18,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 
+from api.limits import TooDense, TooLarge, TooManyMessages, TooSlow, UnknownEncoding
 from domain.errors import KouanError, Malformed, Refused, Stale, Unknown
 from domain.writer import Busy
 
@@ -43,17 +44,36 @@ class WrongRole(KouanError):
     title = "This account may not do that"
 
 
-class TooLarge(Malformed):
-    slug = "too-large"
-    title = "The body is larger than this server takes"
-
-
 class UnknownFormat(Malformed):
     slug = "unknown-format"
     title = "The message format is not known"
 
 
-EDGE = ((NoCredential, 401), (WrongRole, 403), (TooLarge, 413), (UnknownFormat, 415))
+class IdempotencyKey(Malformed):
+    slug = "idempotency-key"
+    title = "The Idempotency-Key cannot be used"
+
+
+class IdempotencyMismatch(Malformed):
+    slug = "idempotency-mismatch"
+    title = "The Idempotency-Key was used for another request"
+
+
+class IdempotencyInProgress(Refused):
+    slug = "idempotency-in-progress"
+    title = "The request with this Idempotency-Key is still at work"
+
+
+EDGE = (
+    (NoCredential, 401),
+    (WrongRole, 403),
+    (TooSlow, 408),
+    (TooLarge, 413),
+    (TooManyMessages, 413),
+    (TooDense, 413),
+    (UnknownFormat, 415),
+    (UnknownEncoding, 415),
+)
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,14 +105,19 @@ def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response
 def on_kouan_error(request: Request[Any, Any, Any], error: KouanError) -> Response[bytes]:
     status = status_of(error)
     headers = {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, IdempotencyInProgress):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="kouan"'
+    if isinstance(error, UnknownEncoding):
+        headers["Accept-Encoding"] = "gzip"
+    return respond(problem(error, request.url.path), headers)
+
+
+def problem(error: KouanError, path: str) -> Problem:
+    """What is told of an error, on the path that was asked for."""
     facts = msgspec.to_builtins(error.facts, str_keys=True)
-    return respond(
-        Problem(f"/problems/{error.slug}", error.title, status, error.detail, request.url.path, facts), headers
-    )
+    return Problem(f"/problems/{error.slug}", error.title, status_of(error), error.detail, path, facts)
 
 
 _FRAMEWORK: dict[type[HTTPException], tuple[str, str]] = {

@@ -1,49 +1,44 @@
 """Telling what happened: `POST /v1/reports` takes one message or many, in any format, and answers what became of each.
 
 The answer comes after commit. A message that cannot be understood is kept in quarantine with its bytes and told so; the
-others of the same body are recorded all the same.
+others of the same body are recorded all the same. A body of any length goes as a stream (api/bulk.py); a request with
+an `Idempotency-Key` may be sent again as it is (api/idempotency.py).
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, Response, post
 from litestar.di import NamedDependency
-from litestar.exceptions import ClientException
+from litestar.openapi import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
 
+from api import bulk, idempotency, parts
+from api.body import body_of
 from api.formats import registry as formats
+from api.idempotency import Answer
 from api.identity import caller, needs
-from api.problems import TooLarge, UnknownFormat
-from domain import container, declaration, shipment
-from domain.fact import Stated, digest_id, identity
-from domain.intent import Intent, Message, NewFact, Outcome, Told, Transmission
+from api.intake import MessageReceipt, Whence, receipts, understood
+from api.parts import Part
+from api.problems import UnknownFormat
+from api.sources import Pool, ruled
+from domain.errors import Malformed
+from domain.fact import digest_id
+from domain.intent import Intent
 from domain.places import BadTime
-from domain.report import Fault, Movement, Reading, Receipt
 from domain.writer import Writer
 
-BODY_BYTES_MAX = 10_000_000
+EDIFACT = "application/edifact"
+JSON = "application/json"
+ACCEPTED = 202
 
-
-class FactReceipt(msgspec.Struct, frozen=True):
-    fact_id: UUID
-    subject: str
-    status: str  # recorded, duplicate, confirmed
-
-
-class MessageReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one message. `index` counts the messages of the body from 0."""
-
-    index: int
-    status: str  # recorded, duplicate, confirmed, quarantined
-    message_id: UUID | None
-    facts: list[FactReceipt]
-    warnings: list[str]
-    problem: Fault | None = None
+Write = Callable[..., bytes]
+"""Body and receipts, with reference and time of writing -> the answer in the words of the format."""
 
 
 class ReportsReceived(msgspec.Struct, frozen=True):
@@ -53,128 +48,99 @@ class ReportsReceived(msgspec.Struct, frozen=True):
     receipts: list[MessageReceipt]
 
 
-# --- from readings to intents: pure ---
+class NoSuchAnswer(Malformed):
+    slug = "no-such-answer"
+    title = "That answer cannot be given"
 
 
-class Whence(msgspec.Struct, frozen=True):
-    """Where a body comes from: source, format, receipt, and the sending where the request tells it."""
-
-    source: str
-    format: str
-    received_at: datetime
-    sent_at: datetime | None = None
-
-
-def intents(body: bytes, readings: list[Reading], whence: Whence) -> list[Intent]:
-    """What the messages of a body want written."""
-    transmission = Transmission(uuid4(), whence.source, whence.format, whence.received_at, sha256(body).digest(), body)
-    return [_intent(transmission, reading, whence.sent_at) for reading in readings]
-
-
-def _intent(transmission: Transmission, reading: Reading, sent_at: datetime | None) -> Intent:
-    whole = (reading.start, reading.end) == (0, len(transmission.body))
-    digest = transmission.digest if whole else sha256(transmission.body[reading.start : reading.end]).digest()
-    message = Message(
-        message_id=digest_id(transmission.source, transmission.format, reading.key),
-        transmission=transmission,
-        start=reading.start,
-        end=reading.end,
-        digest=digest,
-        document=reading.document,
-        function=reading.function,
-        fault=reading.fault or _unwritable(reading),
-    )
-    if message.fault:
-        return Intent(message=message)
-    facts = [_fact(report, message, reading.sent_at or sent_at) for report in reading.reports]
-    return Intent(message=message, facts=facts)
-
-
-def _fact(report: Movement | Receipt, message: Message, sent_at: datetime | None) -> NewFact:
-    source, now = message.transmission.source, message.transmission.received_at
-    told: Stated
-    if isinstance(report, Receipt):
-        told = declaration.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
-    elif report.subject.startswith("container:"):
-        told = container.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
-    else:
-        told = shipment.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
-    return NewFact(report.subject, identity(report.subject, told), told)
-
-
-def _unwritable(reading: Reading) -> Fault | None:
-    """PostgreSQL text holds no NUL; a reference with one is no reference."""
-    texts = [reading.document, *(report.subject for report in reading.reports)]
-    if any("\x00" in text for text in texts):
-        return Fault("text.nul", "A reference holds a NUL character", reading.start)
-    return None
-
-
-def receipt(index: int, intent: Intent, outcome: Outcome) -> MessageReceipt:
-    """What the source is told about one message."""
-    facts = {new.fact_id: new for new in intent.facts}
-    return MessageReceipt(
-        index=index,
-        status=outcome.status,
-        message_id=outcome.message_id,
-        facts=[_fact_receipt(told, facts.get(told.fact_id)) for told in outcome.facts],
-        warnings=list(
-            dict.fromkeys(
-                warning for new in intent.facts if isinstance(new.fact, Stated) for warning in new.fact.warnings
-            )
-        ),
-        problem=outcome.fault,
-    )
-
-
-def _fact_receipt(told: Told, new: NewFact | None) -> FactReceipt:
-    return FactReceipt(told.fact_id, told.stream or (new.stream if new else ""), told.status)
-
-
-# --- over HTTP ---
-
-
-@post("/v1/reports", guards=[needs("source")], status_code=202, tags=["report"])
+@post(
+    "/v1/reports",
+    guards=[needs("source")],
+    status_code=ACCEPTED,
+    tags=["report"],
+    request_max_body_size=None,  # the limits are those of api/limits.py, and which of them applies is known later
+    responses={ACCEPTED: ResponseSpec(ReportsReceived, generate_examples=False, description="A receipt for each")},
+)
 async def reports(
     request: Request[Any, Any, Any],
     cargo: NamedDependency[Writer],
+    pool: NamedDependency[Pool],
+    *,
     message_format: Annotated[str | None, QueryParameter(name="format")] = None,
     sent_at: FromQuery[datetime | None] = None,
-) -> ReportsReceived:
+    answer: FromQuery[str | None] = None,
+    stream: FromQuery[bool | None] = None,
+) -> Response[Any]:
     """Take messages. The format is that of `?format=` or of the content type; see /v1/formats.
 
     `sent_at` says when the body was sent, where its format does not: for old messages whose times bear no year.
+    `answer`: `contrl` or `aperak` answers an EDIFACT body in EDIFACT instead of in JSON.
+    `stream`: NDJSON or EDIFACT of any length, answered in NDJSON; `Accept: application/x-ndjson` means the same.
+    `Idempotency-Key`: the same request again gets the same answer.
     """
-    name = message_format or formats.by_content_type(request.headers.get("content-type", ""))
-    read = formats.READERS.get(name or "")
-    if name is None or read is None:
+    name = _format(request, message_format)
+    if sent_at is not None and sent_at.tzinfo is None:
+        raise BadTime(f"sent_at has no offset: {sent_at.isoformat()}", field="sent_at")
+    key, streamed = idempotency.key_of(request), bulk.wanted(request, stream)
+    write = _writer(answer, name, streamed=streamed) if answer else None
+    whence = Whence(caller(request).account, name, datetime.now(UTC), sent_at)
+    if streamed:
+        return await bulk.take(request, cargo, parts.cutter(name), _reader(whence, pool, key))
+    body = await body_of(request)
+
+    async def work(transmission_id: UUID | None) -> Answer:
+        ours = msgspec.structs.replace(whence, transmission_id=transmission_id)
+        return await _record(body, ours, cargo, pool, write)
+
+    if key is None:
+        return (await work(None)).response()
+    return await idempotency.once(pool, idempotency.ask(request, whence.source, key, body, name), work)
+
+
+async def _record(body: bytes, whence: Whence, cargo: Writer, pool: Pool, write: Write | None) -> Answer:
+    wanted = await asyncio.to_thread(lambda: understood(body, ruled(whence, pool)))
+    outcomes = await asyncio.wrap_future(cargo.submit(wanted))
+    position = max((outcome.position for outcome in outcomes), default=0)
+    told = receipts(wanted, outcomes)
+    if write is None:
+        return Answer(ACCEPTED, {"Content-Type": JSON}, msgspec.json.encode(ReportsReceived(position, told)))
+    reference, at = uuid4().hex[:14].upper(), whence.received_at
+    written = await asyncio.to_thread(lambda: write(body, told, reference=reference, at=at))
+    return Answer(ACCEPTED, {"Content-Type": EDIFACT, "Kouan-Position": str(position)}, written)
+
+
+def _reader(whence: Whence, pool: Pool, key: str | None) -> Callable[[Part], Sequence[Intent]]:
+    """How a part of a stream is read. Under a key the same part is the same transmission, however often it comes."""
+
+    def read(part: Part) -> list[Intent]:
+        place = (whence.format, str(part.start), sha256(part.body).hexdigest())
+        ours = None if key is None else digest_id(whence.source, "idempotency", key, *place)
+        return understood(part.body, ruled(msgspec.structs.replace(whence, transmission_id=ours), pool))
+
+    return read
+
+
+def _format(request: Request[Any, Any, Any], said: str | None) -> str:
+    """Raises UnknownFormat."""
+    name = said or formats.by_content_type(request.headers.get("content-type", ""))
+    if name is None or name not in formats.READERS:
         raise UnknownFormat(
             f"Format {name or request.headers.get('content-type', '(none)')!r} is not known; say ?format=",
             formats=sorted(formats.READERS),
         )
-    body = await _body(request)
-    if sent_at is not None and sent_at.tzinfo is None:
-        raise BadTime(f"sent_at has no offset: {sent_at.isoformat()}", field="sent_at")
-    account, now = caller(request), datetime.now(UTC)
-    whence = Whence(account.account, name, now, sent_at)
-    wanted = await asyncio.to_thread(lambda: intents(body, _read(read, body, sent_at or now), whence))
-    outcomes = await asyncio.wrap_future(cargo.submit(wanted))
-    position = max((outcome.position for outcome in outcomes), default=0)
-    return ReportsReceived(
-        position, [receipt(index, *pair) for index, pair in enumerate(zip(wanted, outcomes, strict=True))]
-    )
+    return name
 
 
-def _read(read: formats.Reader, body: bytes, now: datetime) -> list[Reading]:
-    """The readings of a body; an empty one is kept as a fault like any other."""
-    if not body.strip():
-        digest = sha256(body).hexdigest()
-        return [Reading(key=f"empty {digest}", start=0, end=len(body), fault=Fault("body.empty", "The body is empty"))]
-    return read(body, now)
-
-
-async def _body(request: Request[Any, Any, Any]) -> bytes:
-    try:
-        return await request.body()
-    except ClientException as error:
-        raise TooLarge(f"A body may have {BODY_BYTES_MAX} bytes at most", limit_bytes=BODY_BYTES_MAX) from error
+def _writer(answer: str, name: str, *, streamed: bool) -> Write:
+    """What writes the answer asked for. Raises NoSuchAnswer, before anything is recorded."""
+    if answer not in formats.ANSWERS:
+        detail = f"没有 {answer!r} 这种回执 / there is no answer {answer!r}"
+        raise NoSuchAnswer(detail, answer=answer, answers=sorted(formats.ANSWERS))
+    if name not in formats.EDIFACT:
+        detail = (
+            f"格式 {name!r} 不是 EDIFACT，只能以 JSON 回执 / format {name!r} is not EDIFACT; it is answered in JSON"
+        )
+        raise NoSuchAnswer(detail, answer=answer, format=name, formats=sorted(formats.EDIFACT))
+    if streamed:
+        raise NoSuchAnswer("流的回执只有 NDJSON / a stream is answered in NDJSON", answer=answer)
+    return formats.ANSWERS[answer]

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from api import identity
+from api import capture, idempotency, identity, sources
 from api.app import READ_MODELS
 from billing import tariff
 from domain import catalogue, schema
@@ -24,6 +24,9 @@ def install(conninfo: str) -> None:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(19279, 8)")
             connection.execute(identity.TABLES.encode())
+            connection.execute(capture.TABLES.encode())
+            connection.execute(sources.TABLES.encode())
+            connection.execute(idempotency.TABLES.encode())
         runner.install(connection, READ_MODELS)
         with Journal("commerce", conninfo).opened() as commerce:
             _list_items(connection, commerce)

@@ -12,7 +12,7 @@ import msgspec
 
 from domain import fact
 from domain.errors import Refused
-from domain.fact import Confirmed, Corrected, Fact, Moved, Retracted
+from domain.fact import Confirmed, Corrected, Fact, Moved, Reinstated, Retracted
 from domain.report import Movement
 
 # --- facts: a storage contract; add fields with defaults, never rename or retype ---
@@ -140,6 +140,8 @@ def evolve(container: Container, happened: Fact) -> Container:
         case Moved(classifier="ACT", place=place) if place:
             laden = container.laden if happened.laden is None else happened.laden
             return msgspec.structs.replace(container, at=place, laden=laden)
+        case Reinstated(fact_id=fact_id):
+            return msgspec.structs.replace(container, withdrawn=container.withdrawn - {fact_id})
         case Moved() | Confirmed():
             return container
         case _:

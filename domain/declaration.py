@@ -15,7 +15,7 @@ import msgspec
 
 from domain import fact
 from domain.errors import Refused
-from domain.fact import Corrected, Fact, Retracted, Stated
+from domain.fact import Corrected, Fact, Reinstated, Retracted, Stated
 from domain.report import Receipt
 
 # --- facts: a storage contract; add fields with defaults, never rename or retype ---
@@ -162,6 +162,20 @@ They disagree on 3, S, C, G, F, W, J and M; 3 (uploaded, or declared) and S (han
 unread for that.
 """
 
+INDICATORS: dict[str, tuple[type[Received], str]] = {
+    "7365/1": (Accepted, "DEC_ACCEPTED"),
+    "7365/9": (Accepted, "DEC_ACCEPTED"),
+    "7365/32": (Accepted, "DEC_ACCEPTED"),
+    "7365/2": (Rejected, "DEC_REJECTED"),
+    "7365/3": (Rejected, "DEC_REJECTED"),
+    "7365/33": (Rejected, "DEC_REJECTED"),
+    "7365/4": (Released, "DEC_RELEASED"),
+    "7365/5": (InspectionOrdered, "INSP_ORDERED"),
+    "7365/6": (DocumentsRequested, "DOCS_REQUESTED"),
+    "7365/7": (Suspended, "DEC_SUSPENDED"),
+}
+"""UN/EDIFACT code list 7365, as `7365/CODE`; codes of national lists are written otherwise and mean nothing here."""
+
 
 # --- state: the least that the decisions need, folded by notice time ---
 
@@ -216,7 +230,12 @@ def fold(number: str, history: Iterable[tuple[UUID, Fact]]) -> Declaration:
     happened_at (for receipts, the notice time), then by the order of the journal.
     """
     facts = list(history)
-    gone = {told.fact_id for _, told in facts if isinstance(told, Retracted | Corrected)}
+    gone: set[UUID] = set()
+    for _, told in facts:
+        if isinstance(told, Retracted | Corrected):
+            gone.add(told.fact_id)
+        elif isinstance(told, Reinstated):
+            gone.discard(told.fact_id)
     standing = [told for fact_id, told in facts if fact_id not in gone]
     declaration = Declaration(number)
     for told in sorted(standing, key=lambda told: told.happened_at):
@@ -260,7 +279,7 @@ def evolve(declaration: Declaration, happened: Fact) -> Declaration:
 
 def observe(report: Receipt, *, source: str, message_id: UUID, sent_at: datetime | None, now: datetime) -> Received:
     """The fact that a customs receipt states; an unknown code is recorded as it is."""
-    kind, code = RECEIPTS.get(report.raw_code, (Received, ""))
+    kind, code = RECEIPTS.get(report.raw_code) or INDICATORS.get(report.raw_code, (Received, ""))
     warnings = report.warnings
     if kind is Received:
         zh = f"回执代码 {report.raw_code!r} 未知或各表读法不一"

@@ -6,20 +6,19 @@ column, never a Python path. Adding a field with a default is allowed; renaming 
 Kouan was told.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from hashlib import blake2b
 from operator import or_
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 import msgspec
 
 from domain.report import Classifier, Mode, Movement, ZoneFrom
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", omit_defaults=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", omit_defaults=True, gc=False):
     """Something that happened. Never changed once it is in the journal."""
 
     happened_at: datetime  # UTC
@@ -58,6 +57,14 @@ class Moved(Stated, frozen=True, kw_only=True):
     seal: str = ""
 
 
+class Unreadable(Fact, frozen=True, kw_only=True):
+    """What stands in for an entry of the journal that cannot be decoded. Never stored: it has no permanent name."""
+
+    happened_at: datetime = datetime.min.replace(tzinfo=UTC)  # not known
+    recorded_at: datetime = datetime.min.replace(tzinfo=UTC)
+    error: str
+
+
 # --- facts about facts: on the stream of the fact they name ---
 
 
@@ -86,6 +93,14 @@ class Corrected(Fact, frozen=True, kw_only=True, tag="fact.corrected"):
     source: str
     message_id: UUID
     reason: str = ""
+
+
+class Reinstated(Fact, frozen=True, kw_only=True, tag="fact.reinstated"):
+    """The source states again what it had taken back."""
+
+    fact_id: UUID
+    source: str
+    message_id: UUID
 
 
 M = TypeVar("M", bound=Moved)
@@ -126,19 +141,22 @@ def moved(
 # --- storage: one registry of tags, JSON that an auditor can read ---
 
 _types: dict[str, type[Fact]] = {}
+_tags: dict[type[Fact], str] = {}
 _decoder: msgspec.json.Decoder[Fact] | None = None
 encode = msgspec.json.Encoder().encode
 
 
 def tag_of(kind: type[Fact]) -> str:
-    """The permanent name under which facts of this type are stored."""
-    return str(kind.__struct_config__.tag)
+    """The permanent name under which facts of this registered type are stored."""
+    return _tags[kind]
 
 
 def register(*kinds: type[Fact]) -> None:
     """Make fact types known to the journals; each aggregate's file does it once, at its end."""
     global _decoder  # noqa: PLW0603  the decoder is derived from the registry
-    _types.update({tag_of(kind): kind for kind in kinds})
+    for kind in kinds:
+        tag = str(kind.__struct_config__.tag)
+        _types[tag], _tags[kind] = kind, tag
     _decoder = None
 
 
@@ -156,23 +174,29 @@ def decode(state: bytes) -> Fact:
     return _decoder.decode(state)
 
 
+def read(state: bytes) -> Fact:
+    """A stored fact, or `Unreadable` for what cannot be decoded: a reader of many must be able to go on behind it."""
+    try:
+        return decode(state)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return Unreadable(error=f"{type(error).__name__}: {error}")
+
+
 # --- identity: derived from the meaning, so that a repetition is recognised ---
 
-
-def content_id(second: int, parts: Iterable[str]) -> UUID:
-    """A UUID (version 8, RFC 9562) of a fact's meaning.
-
-    Its first 48 bits are its time, seconds since 1970: facts of one time lie together in the index, however many
-    there are.
-    """
-    digest = blake2b("\x1f".join(parts).encode(), digest_size=10).digest()
-    return uuid8((second & 0xFFFFFFFFFFFF).to_bytes(6, "big") + digest)
+_VARIABLE = ((1 << 128) - 1) & ~(0xF << 76) & ~(0x3 << 62)
+_FIXED = (0x8 << 76) | (0x2 << 62)
 
 
 def uuid8(raw: bytes) -> UUID:
-    """Sixteen bytes as a UUID that says of itself that it follows no other scheme (version 8, variant RFC)."""
-    value = int.from_bytes(raw, "big") & ~(0xF << 76) & ~(0x3 << 62) | (0x8 << 76) | (0x2 << 62)
-    return UUID(int=value)
+    """Sixteen bytes as a UUID that says of itself that it follows no other scheme (version 8, RFC 9562).
+
+    Made without UUID's constructor: its checks of six kinds of argument cost more than the digest.
+    """
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", int.from_bytes(raw, "big") & _VARIABLE | _FIXED)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def digest_id(*parts: str) -> UUID:
@@ -184,21 +208,26 @@ def identity(stream: str, fact: Stated) -> UUID:
     """The id of a stated fact: the same meaning has the same id, whoever says it and however often.
 
     Actual events are the same when they agree on subject, code, place, mode, minute and number of pieces; by air the
-    flight counts too, for parts of one consignment leave the same day. Plans and estimates are news each time they
-    are stated, so the source and its sending time belong to their meaning.
+    flight counts too, for parts of one consignment leave the same day. Plans and estimates are news each time they are
+    stated, so the source and its sending time belong to their meaning.
+
+    The first 48 bits are the time, seconds since 1970: facts of one time lie together in the index, however many there
+    are; the rest is a digest of the meaning.
     """
     second = int(fact.happened_at.timestamp())
-    parts = [stream, tag_of(type(fact)), fact.code or fact.raw_code]
+    meaning = f"{stream}\x1f{_tags[type(fact)]}\x1f{fact.code or fact.raw_code}"
     if isinstance(fact, Moved):
         second -= second % 60
-        parts += [fact.place, fact.mode, str(fact.pieces), str(fact.partial), fact.classifier]
+        meaning += f"\x1f{fact.place}\x1f{fact.mode}\x1f{fact.pieces}\x1f{fact.partial}\x1f{fact.classifier}"
         if fact.mode == "AIR":
-            parts += [fact.transport, str(fact.pieces_total)]
+            meaning += f"\x1f{fact.transport}\x1f{fact.pieces_total}"
+        if not fact.code:  # of an unknown status nothing but its words tells two apart
+            meaning += f"\x1f{fact.text}"
         if fact.classifier != "ACT":
-            parts += [fact.source, str(fact.sent_at)]
+            meaning += f"\x1f{fact.source}\x1f{fact.sent_at}"
     else:
-        parts.append(fact.raw_code)
-    return content_id(second, parts)
+        meaning += f"\x1f{fact.raw_code}"
+    return uuid8((second & 0xFFFFFFFFFFFF).to_bytes(6, "big") + blake2b(meaning.encode(), digest_size=10).digest())
 
 
-register(Confirmed, Retracted, Corrected)
+register(Confirmed, Retracted, Corrected, Reinstated)

@@ -1,51 +1,26 @@
 """From messages to facts: what is new, what repeats, what confirms, what takes back; decided under the journal's lock.
 
-An `Intent` is one message with the facts read from it, or facts of Kouan's own (a decision, a delivery). A batch of
-intents of many requests is written in one transaction; each gets its own `Outcome`, and one that is refused does not
-harm its neighbours. Three identities (domain/fact.py): the message (source and its own key), the fact (its meaning),
-the document (what a later message may cancel or replace).
+A batch of intents (domain/intent.py) of many requests is written in one transaction; each gets its own outcome, and
+one that is refused does not harm its neighbours. Three identities: the message (source and its own key), the fact
+(its meaning, domain/fact.py), the document (what a later message may cancel or replace, domain/documents.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 import psycopg
 
-from domain import fact
-from domain.fact import Confirmed, Corrected, Fact, Retracted, Stated, digest_id
+from domain import documents, fact, messages, quarantine
+from domain.binary import Row, texts, uuids
+from domain.documents import Said
+from domain.fact import Confirmed, Corrected, Fact, Reinstated, Retracted, Stated, digest_id
 from domain.intent import Intent, Message, NewFact, Outcome, Status, Told
-from domain.journal import JournalRecorder, Row
+from domain.journal import JournalRecorder
+from domain.messages import Key, Seen, Taken
 from domain.report import Fault
 
-
-class Known(msgspec.Struct):
-    """A fact that is in the journal, or about to be."""
-
-    stream: str
-    fact: Fact
-
-
-class Seen(msgspec.Struct):
-    """A message that is in the journal, or about to be."""
-
-    transmission_id: UUID
-    digest: bytes
-    status: Status
-    fact_ids: list[UUID]
-
-
-MESSAGES = """
-SELECT message_id, transmission_id, digest, status, fact_ids
-FROM cargo_messages
-WHERE message_id = ANY(%s)
-"""
-DOCUMENTS = """
-SELECT source, document, fact_ids
-FROM cargo_messages
-WHERE (source, document) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND status <> 'quarantined'
-"""
 FACTS = """
 SELECT fact_id, originator_id, state
 FROM {table}
@@ -55,105 +30,148 @@ HEADS = """
 SELECT stream, (SELECT max(originator_version) FROM {table} WHERE originator_id = stream)
 FROM unnest(%s::text[]) AS stream
 """
-
 POSITION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_notification_id_seq"
-TRANSMISSION = """
-INSERT INTO cargo_transmissions (transmission_id, source, format, received_at, digest, body)
-VALUES (%s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-"""
-MESSAGES_COPY = """
-COPY cargo_messages
-    (message_id, transmission_id, byte_from, byte_to, source, document, digest, status, fact_ids, received_at)
-FROM STDIN (FORMAT BINARY)
-"""
-MESSAGE = """
-INSERT INTO cargo_messages
-    (message_id, transmission_id, byte_from, byte_to, source, document, digest, status, fact_ids, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::uuid[], %s)
-ON CONFLICT DO NOTHING
-"""
-QUARANTINE = """
-INSERT INTO cargo_quarantine
-    (message_id, source, format, code, detail, byte_offset, path, first_seen, last_seen)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (message_id) DO UPDATE SET last_seen = excluded.last_seen, attempts = cargo_quarantine.attempts + 1
-"""
+HEADS_MAX = 200_000
+
+
+class Heads:
+    """The last versions of streams, remembered for as long as nobody else has written (the positions tell)."""
+
+    def __init__(self) -> None:
+        self.position = -1
+        self.versions: dict[str, int] = {}
+
+    def trust(self, position: int) -> None:
+        """Forget everything unless the journal ends where we left it."""
+        if position != self.position or len(self.versions) > HEADS_MAX:
+            self.versions.clear()
+
+    def forget(self) -> None:
+        """After a transaction that failed."""
+        self.position = -1
 
 
 class Batch:
     """One transaction's worth of intents, while the lock is held."""
 
     def __init__(
-        self, recorder: JournalRecorder, connection: psycopg.Connection[Any], intents: Sequence[Intent]
+        self,
+        recorder: JournalRecorder,
+        connection: psycopg.Connection[Any],
+        intents: Sequence[Intent],
+        heads: Heads | None = None,
+        *,
+        again: bool = False,
     ) -> None:
+        """`again`: the reply to an earlier attempt was lost, so even facts with new ids may be there."""
         self.recorder = recorder
         self.connection = connection
         self.intents = intents
+        self.remembered = heads or Heads()
+        self.heads = self.remembered.versions
+        self.again = again
         self.table = recorder.events_table_name
         self.rows: list[Row] = []
-        self.known: dict[UUID, Known] = {}
-        self.heads: dict[str, int] = {}
+        self.known: dict[UUID, NewFact] = {}
         self.seen: dict[UUID, Seen] = {}
-        self.documents: dict[tuple[str, str], list[UUID]] = {}
-        self.new_messages: list[tuple[Message, UUID, Status, list[UUID]]] = []
-        self.faults: list[tuple[Message, UUID, Fault]] = []
+        self.said: dict[Key, list[Said]] = {}
+        self.taken: list[Taken] = []
+        self.mended: dict[UUID, tuple[UUID, list[UUID]]] = {}
+        self.desk: dict[UUID, quarantine.State] = {}
+        self.faults: list[tuple[Intent, Message, UUID, Fault]] = []
 
     def write(self) -> list[Outcome]:
         """Decide and write everything; the caller commits."""
         with self.connection.cursor(binary=True) as cursor:
             self.recorder.lock(cursor)
+            last = self._position(cursor)
+            self.remembered.trust(last)
             self._look_up(cursor)
             outcomes = [self._take(intent) for intent in self.intents]
-            last = self.recorder.copy(cursor, self.rows) if self.rows else self._last(cursor)
-            self._store_messages(cursor)
+            if self.said:
+                outcomes = self._settle_documents(cursor, outcomes)
+            if self.rows:
+                last = self.recorder.copy(cursor, self.rows)
+            self.remembered.position = last
+            self._store(cursor, outcomes)
         return [msgspec.structs.replace(outcome, position=last) for outcome in outcomes]
+
+    def _position(self, cursor: psycopg.Cursor[Any]) -> int:
+        row = cursor.execute(POSITION.format(table=self.table), prepare=True).fetchone()
+        assert row is not None
+        return int(row[0])
 
     # --- what is known already ---
 
     def _look_up(self, cursor: psycopg.Cursor[Any]) -> None:
-        messages = [intent.message for intent in self.intents if intent.message]
-        if messages:
-            found = cursor.execute(MESSAGES, ([message.message_id for message in messages],), prepare=True)
-            self.seen = {row[0]: Seen(row[1], bytes(row[2]), row[3], row[4]) for row in found}
-            self._look_up_documents(cursor, messages)
-        ids = [new.fact_id for intent in self.intents for new in intent.facts]
-        ids += [fact_id for fact_ids in self.documents.values() for fact_id in fact_ids]
+        came = [intent.message for intent in self.intents if intent.message]
+        if came:
+            self.seen = messages.seen(cursor, [message.message_id for message in came])
+            if keys := {_key(message) for message in came if message.document}:
+                self.said = messages.said(cursor, keys)
+            self._look_up_quarantine(cursor, came)
+        ids = [new.fact_id for intent in self.intents if self.again or not intent.fresh for new in intent.facts]
+        ids += [fact_id for _, fact_ids in self.mended.values() for fact_id in fact_ids]
+        ids += self._ids_of_documents(came)
         self._look_up_facts(cursor, ids)
-        self._look_up_second_order(cursor)
-        streams = {new.stream for intent in self.intents for new in intent.facts}
-        streams |= {known.stream for known in self.known.values()}
-        streams |= {intent.expected[0] for intent in self.intents if intent.expected}
-        heads = cursor.execute(HEADS.format(table=self.table), (list(streams),), prepare=True)
-        self.heads = {stream: version or 0 for stream, version in heads}
+        self._look_up_confirmations(cursor)
+        self._look_up_heads(cursor)
 
-    def _look_up_documents(self, cursor: psycopg.Cursor[Any], messages: list[Message]) -> None:
-        named = [message for message in messages if message.document and message.function != "original"]
-        if not named:
-            return
-        sources, documents = [m.transmission.source for m in named], [m.document for m in named]
-        for source, document, fact_ids in cursor.execute(DOCUMENTS, (sources, documents), prepare=True):
-            self.documents.setdefault((source, document), []).extend(fact_ids)
+    def _ids_of_documents(self, came: Iterable[Message]) -> list[UUID]:
+        """The facts of documents that change, and what may have been said of them."""
+        changing = {_key(message) for message in came if message.document and message.function != "original"}
+        changing |= {key for key, said in self.said.items() if any(each.function != "original" for each in said)}
+        ids: list[UUID] = []
+        for key in changing:
+            stated = {fact_id for each in self.said[key] for fact_id in each.fact_ids}
+            by = [each.message_id for each in self.said[key]]
+            own = {fact_id for intent in self.intents for fact_id in _stated(intent, key)}
+            for fact_id in stated | own:
+                target = (fact_id, _confirmation_id(fact_id, key[0]))
+                ids += target
+                ids += [_withdrawal_id(each, message_id) for each in target for message_id in by]
+                ids += [_reinstatement_id(each, message_id) for each in target for message_id in by]
+        return ids
+
+    def _look_up_quarantine(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
+        """Which of those that may not be taken were mended before; how those stand that are being mended."""
+        doubtful = [
+            quarantine.key(message)
+            for message in came
+            if message.fault is not None
+            or ((before := self.seen.get(message.message_id)) and before.digest != message.digest)
+        ]
+        if doubtful:
+            self.mended = quarantine.mended(cursor, doubtful)
+        if mending := [intent.mending.message_id for intent in self.intents if intent.mending]:
+            self.desk = quarantine.states(cursor, mending)
 
     def _look_up_facts(self, cursor: psycopg.Cursor[Any], ids: list[UUID]) -> None:
         if ids:
-            found = cursor.execute(FACTS.format(table=self.table), (ids,), prepare=True)
-            self.known.update({row[0]: Known(row[1], fact.decode(row[2])) for row in found})
+            found = cursor.execute(FACTS.format(table=self.table), (uuids(ids),), prepare=True)
+            self.known.update({row[0]: NewFact(row[1], row[0], fact.decode(row[2])) for row in found})
 
-    def _look_up_second_order(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Confirmations and withdrawals of known facts that may be in the journal already."""
-        ids: list[UUID] = []
-        for intent in self.intents:
-            if intent.message:
-                source = intent.message.transmission.source
-                ids += [_confirmation_id(new.fact_id, source) for new in intent.facts if new.fact_id in self.known]
-        ids += [_withdrawal_id(fact_id) for fact_ids in self.documents.values() for fact_id in fact_ids]
-        self._look_up_facts(cursor, ids)
+    def _look_up_confirmations(self, cursor: psycopg.Cursor[Any]) -> None:
+        """Confirmations, by the sources of this batch, of facts that are in the journal already."""
+        if self.known:
+            self._look_up_facts(
+                cursor,
+                [
+                    _confirmation_id(new.fact_id, intent.message.transmission.source)
+                    for intent in self.intents
+                    if intent.message
+                    for new in intent.facts
+                    if new.fact_id in self.known
+                ],
+            )
 
-    def _last(self, cursor: psycopg.Cursor[Any]) -> int:
-        row = cursor.execute(POSITION.format(table=self.table)).fetchone()
-        assert row is not None
-        return int(row[0])
+    def _look_up_heads(self, cursor: psycopg.Cursor[Any]) -> None:
+        streams = {new.stream for intent in self.intents for new in intent.facts}
+        streams |= {known.stream for known in self.known.values()}
+        streams |= {intent.expected[0] for intent in self.intents if intent.expected}
+        if missing := streams.difference(self.heads):
+            heads = cursor.execute(HEADS.format(table=self.table), (texts(missing),), prepare=True)
+            self.heads.update({stream: version or 0 for stream, version in heads})
 
     # --- one intent ---
 
@@ -162,16 +180,16 @@ class Batch:
             return self._take_own(intent)
         message = intent.message
         before = self.seen.get(message.message_id)
+        if intent.mending and before is None and self.desk.get(intent.mending.message_id) not in quarantine.UNRESOLVED:
+            return Outcome(status="stale")
         if before is not None and before.digest == message.digest:
             return self._take_again(intent, message, before)
         if before is not None:
-            detail = "The source used this message's reference before, for another content"
-            return self._quarantine(message, Fault("message.conflict", detail, message.start))
+            detail = "来源曾用同一编号报过别的内容 / the source used this reference before, for another content"
+            return self._quarantine(intent, message, Fault("message.conflict", detail, message.start))
         if message.fault is not None:
-            return self._quarantine(message, message.fault)
-        if message.function != "original":
-            return self._take_change(intent, message)
-        told = [self._state(new, message) for new in intent.facts]
+            return self._quarantine(intent, message, message.fault)
+        told = [] if message.function == "cancel" else [self._state(new, message) for new in intent.facts]
         return self._remember(message, told)
 
     def _take_own(self, intent: Intent) -> Outcome:
@@ -180,7 +198,7 @@ class Batch:
         if new and intent.expected is not None and self.heads.get(intent.expected[0], 0) != intent.expected[1]:
             return Outcome(status="stale")
         for item in new:
-            self._append(item.stream, item.fact_id, item.fact)
+            self._append(item)
         return Outcome(status="recorded", facts=[Told(item.fact_id, item.stream, "recorded") for item in intent.facts])
 
     def _take_again(self, intent: Intent, message: Message, before: Seen) -> Outcome:
@@ -199,11 +217,8 @@ class Batch:
         if isinstance(stated, Stated) and stated.message_id == message.message_id:
             return "recorded"
         confirmation = self.known.get(_confirmation_id(fact_id, message.transmission.source))
-        if (
-            confirmation
-            and isinstance(confirmation.fact, Confirmed)
-            and confirmation.fact.message_id == message.message_id
-        ):
+        confirmed = confirmation and confirmation.fact
+        if isinstance(confirmed, Confirmed) and confirmed.message_id == message.message_id:
             return "confirmed"
         return "duplicate"
 
@@ -211,12 +226,11 @@ class Batch:
         """Record a fact; or confirm the one that another source stated before."""
         known = self.known.get(new.fact_id)
         if known is None:
-            self._append(new.stream, new.fact_id, new.fact)
+            self._append(new)
             return Told(new.fact_id, new.stream, "recorded")
         source = message.transmission.source
         confirmation_id = _confirmation_id(new.fact_id, source)
-        first_source = known.fact.source if isinstance(known.fact, Stated) else ""
-        if first_source == source or confirmation_id in self.known:
+        if _source(known.fact) == source or confirmation_id in self.known:
             return Told(new.fact_id, known.stream, "duplicate")
         confirmed = Confirmed(
             happened_at=new.fact.happened_at,
@@ -225,124 +239,156 @@ class Batch:
             source=source,
             message_id=message.message_id,
         )
-        self._append(known.stream, confirmation_id, confirmed)
+        self._append(NewFact(known.stream, confirmation_id, confirmed))
         return Told(new.fact_id, known.stream, "confirmed")
-
-    def _take_change(self, intent: Intent, message: Message) -> Outcome:
-        """Cancel a document's facts, or put others in their place. Documents are their source's own."""
-        source = message.transmission.source
-        standing = [
-            fact_id
-            for fact_id in self.documents.get((source, message.document), [])
-            if fact_id in self.known and _withdrawal_id(fact_id) not in self.known
-        ]
-        if not standing:
-            detail = (
-                f"No standing message of {source} under document {message.document or '(none)'} to {message.function}"
-            )
-            return self._quarantine(message, Fault("document.unknown", detail, message.start))
-        told = [] if message.function == "cancel" else [self._state(new, message) for new in intent.facts]
-        successors = {} if message.function == "cancel" else self._successors(standing, intent.facts)
-        kept = {new.fact_id for new in intent.facts} if message.function == "replace" else set()
-        for fact_id in standing:
-            if fact_id not in kept:
-                self._withdraw(fact_id, message, successors.get(fact_id))
-        outcome = self._remember(message, told)
-        return msgspec.structs.replace(outcome, status="recorded")
-
-    def _successors(self, standing: list[UUID], facts: Sequence[NewFact]) -> dict[UUID, UUID]:
-        """Which of the new facts takes the place of which old one: same stream, same milestone."""
-        fresh = {(new.stream, _code(new.fact)): new.fact_id for new in facts if new.fact_id not in standing}
-        return {
-            old: fresh[key]
-            for old in standing
-            if (key := (self.known[old].stream, _code(self.known[old].fact))) in fresh
-        }
-
-    def _withdraw(self, fact_id: UUID, message: Message, replaced_by: UUID | None) -> None:
-        stream = self.known[fact_id].stream
-        now = message.transmission.received_at
-        source, reason = message.transmission.source, f"{message.function} of {message.document}"
-        withdrawal: Fact
-        if replaced_by is None:
-            withdrawal = Retracted(
-                happened_at=now,
-                recorded_at=now,
-                fact_id=fact_id,
-                source=source,
-                message_id=message.message_id,
-                reason=reason,
-            )
-        else:
-            withdrawal = Corrected(
-                happened_at=now,
-                recorded_at=now,
-                fact_id=fact_id,
-                replaced_by=replaced_by,
-                source=source,
-                message_id=message.message_id,
-                reason=reason,
-            )
-        self._append(stream, _withdrawal_id(fact_id), withdrawal)
-
-    # --- what will be written ---
-
-    def _append(self, stream: str, fact_id: UUID, happened: Fact) -> None:
-        version = self.heads.get(stream, 0) + 1
-        self.heads[stream] = version
-        self.known[fact_id] = Known(stream, happened)
-        self.rows.append(Row(stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
 
     def _remember(self, message: Message, told: list[Told]) -> Outcome:
         statuses = {item.status for item in told}
         status: Status = "duplicate"
-        if "recorded" in statuses:
+        if "recorded" in statuses or message.function in {"cancel", "replace"}:
             status = "recorded"
         elif "confirmed" in statuses:
             status = "confirmed"
-        fact_ids = [item.fact_id for item in told]
+        fact_ids = tuple([item.fact_id for item in told])
         self.seen[message.message_id] = Seen(message.transmission.transmission_id, message.digest, status, fact_ids)
-        self.new_messages.append((message, message.message_id, status, fact_ids))
+        self.taken.append(Taken(message, status, fact_ids))
         if message.document:
-            self.documents.setdefault((message.transmission.source, message.document), []).extend(fact_ids)
+            said = Said(message.message_id, messages.sent(message), message.function, fact_ids)
+            self.said[_key(message)].append(said)
         return Outcome(status=status, message_id=message.message_id, facts=told)
 
-    def _quarantine(self, message: Message, fault: Fault) -> Outcome:
-        """Keep a message that cannot be taken, under an id of its reference and content: it may come again, mended."""
-        message_id = digest_id("quarantine", str(message.message_id), message.digest.hex())
-        self.faults.append((message, message_id, fault))
-        return Outcome(status="quarantined", message_id=message_id, fault=fault)
+    def _quarantine(self, intent: Intent, message: Message, fault: Fault) -> Outcome:
+        """Keep a message that cannot be taken; one that was mended since it first came is a duplicate."""
+        message_id = quarantine.key(message)
+        if intent.mending is None and message_id in self.mended:
+            replayed_as, fact_ids = self.mended[message_id]
+            told = [Told(fact_id, self.known[fact_id].stream, "duplicate") for fact_id in fact_ids]
+            return Outcome(status="duplicate", message_id=replayed_as, facts=told)
+        self.faults.append((intent, message, message_id, fault))
+        shown = intent.mending.message_id if intent.mending else message_id
+        return Outcome(status="quarantined", message_id=shown, fault=fault)
 
-    def _store_messages(self, cursor: psycopg.Cursor[Any]) -> None:
-        messages = [message for message, *_ in self.new_messages] + [message for message, *_ in self.faults]
-        transmissions = {message.transmission.transmission_id: message.transmission for message in messages}
-        if not transmissions:
+    # --- documents: what their messages, taken together, no longer state ---
+
+    def _settle_documents(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> list[Outcome]:
+        for key, said in self.said.items():
+            if any(each.function != "original" for each in said):
+                self._settle(key, said)
+        came = {message.message_id: message for message, *_ in self.taken if message.document}
+        waiting = {mine for mine, message in came.items() if self._waits(message)}
+        arrived = [
+            each.message_id
+            for key in {_key(message) for mine, message in came.items() if mine not in waiting}
+            for each in self.said[key]
+            if each.function == "cancel"
+        ]
+        for message_id in waiting:
+            quarantine.wait(cursor, came[message_id])
+        if arrived:
+            quarantine.arrived(cursor, arrived, max(came[mine].transmission.received_at for mine in came))
+        return [_waiting(each, came[each.message_id]) if each.message_id in waiting else each for each in outcomes]
+
+    def _waits(self, message: Message) -> bool:
+        """A cancellation of what has not been said yet."""
+        return message.function == "cancel" and not any(each.fact_ids for each in self.said[_key(message)])
+
+    def _settle(self, key: Key, said: list[Said]) -> None:
+        gone = documents.withdrawn(said)
+        by = [each.message_id for each in said]
+        for fact_id in dict.fromkeys(fact_id for each in said for fact_id in each.fact_ids):
+            target = self._target(fact_id, key[0])
+            if target is None:
+                continue
+            was = any(_withdrawal_id(target, each) in self.known for each in by)
+            back = any(_reinstatement_id(target, each) in self.known for each in by)
+            if fact_id in gone:
+                if not was or (back and _withdrawal_id(target, gone[fact_id].message_id) not in self.known):
+                    self._withdraw(key, target, fact_id, gone[fact_id])
+            elif was:
+                last = max((each for each in said if fact_id in each.fact_ids), key=lambda each: each.order)
+                self._reinstate(key, target, last)
+
+    def _target(self, fact_id: UUID, source: str) -> UUID | None:
+        """What this source can take back: the fact if it was the first to state it, else its confirmation."""
+        known = self.known.get(fact_id)
+        if known is None or _source(known.fact) == source:
+            return fact_id if known else None
+        confirmation_id = _confirmation_id(fact_id, source)
+        return confirmation_id if confirmation_id in self.known else None
+
+    def _withdraw(self, key: Key, target: UUID, fact_id: UUID, by: Said) -> None:
+        withdrawal_id = _withdrawal_id(target, by.message_id)
+        if withdrawal_id in self.known:
             return
-        cursor.executemany(TRANSMISSION, [msgspec.structs.astuple(item) for item in transmissions.values()])
-        with cursor.copy(MESSAGES_COPY) as copy:
-            copy.set_types(["uuid", "uuid", "int4", "int4", "text", "text", "bytea", "text", "uuid[]", "timestamptz"])
-            for message, message_id, status, fact_ids in self.new_messages:
-                copy.write_row((*_message_row(message, message_id), status, fact_ids, message.transmission.received_at))
-        for message, message_id, fault in self.faults:
-            received_at = message.transmission.received_at
-            row = (*_message_row(message, message_id), "quarantined", [], received_at)
-            cursor.execute(MESSAGE, row)
-            where = (fault.code, fault.detail, fault.offset, fault.path, received_at, received_at)
-            cursor.execute(QUARANTINE, (message_id, message.transmission.source, message.transmission.format, *where))
+        told = self.known[fact_id]
+        successor = next((each for each in by.fact_ids if self._same_milestone(each, told)), None)
+        common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
+        reason = f"{by.function} of {key[1]}"
+        withdrawal: Fact = Retracted(**common, message_id=by.message_id, reason=reason)
+        if successor is not None and target == fact_id:
+            withdrawal = Corrected(**common, message_id=by.message_id, reason=reason, replaced_by=successor)
+        self._append(NewFact(told.stream, withdrawal_id, withdrawal))
+
+    def _reinstate(self, key: Key, target: UUID, by: Said) -> None:
+        reinstatement_id = _reinstatement_id(target, by.message_id)
+        if reinstatement_id not in self.known:
+            common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
+            told = Reinstated(**common, message_id=by.message_id)
+            self._append(NewFact(self.known[target].stream, reinstatement_id, told))
+
+    def _same_milestone(self, other: UUID, told: NewFact) -> bool:
+        known = self.known.get(other)
+        return known is not None and (known.stream, _code(known.fact)) == (told.stream, _code(told.fact))
+
+    def _now(self, by: Said) -> Any:
+        """When Kouan was told: the newest receipt of this batch."""
+        return max((each.message.transmission.received_at for each in self.taken), default=by.at)
+
+    # --- what will be written ---
+
+    def _append(self, new: NewFact) -> None:
+        stream, fact_id, happened = new.stream, new.fact_id, new.fact
+        self.heads[stream] = version = self.heads.get(stream, 0) + 1
+        self.known[fact_id] = new
+        self.rows.append(Row(stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
+
+    def _store(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> None:
+        messages.store(cursor, self.taken, [(message, message_id) for _, message, message_id, _ in self.faults])
+        for intent, message, message_id, fault in self.faults:
+            if intent.mending is None:
+                quarantine.keep(cursor, message_id, message, fault)
+        if self.desk:
+            quarantine.settle(cursor, list(zip(self.intents, outcomes, strict=True)))
 
 
-def _message_row(message: Message, message_id: UUID) -> tuple[object, ...]:
-    transmission = message.transmission
-    span = (message.start, message.end)
-    return (message_id, transmission.transmission_id, *span, transmission.source, message.document, message.digest)
+def _key(message: Message) -> Key:
+    return (message.transmission.source, message.document)
+
+
+def _stated(intent: Intent, key: Key) -> list[UUID]:
+    if intent.message is None or not intent.message.document or _key(intent.message) != key:
+        return []
+    return [new.fact_id for new in intent.facts]
+
+
+def _waiting(outcome: Outcome, message: Message) -> Outcome:
+    return msgspec.structs.replace(outcome, status="quarantined", fault=quarantine.unknown_document(message))
 
 
 def _confirmation_id(fact_id: UUID, source: str) -> UUID:
     return digest_id("confirmed", str(fact_id), source)
 
 
-def _withdrawal_id(fact_id: UUID) -> UUID:
-    return digest_id("withdrawn", str(fact_id))
+def _withdrawal_id(fact_id: UUID, by: UUID) -> UUID:
+    return digest_id("withdrawn", str(fact_id), str(by))
+
+
+def _reinstatement_id(fact_id: UUID, by: UUID) -> UUID:
+    return digest_id("reinstated", str(fact_id), str(by))
+
+
+def _source(told: Fact) -> str:
+    return told.source if isinstance(told, Stated) else ""
 
 
 def _code(told: Fact) -> str:

@@ -17,7 +17,7 @@ from domain.report import Fault, Function
 Status = Literal["recorded", "duplicate", "confirmed", "quarantined", "stale"]
 
 
-class Transmission(msgspec.Struct, frozen=True):
+class Transmission(msgspec.Struct, frozen=True, gc=False):
     """What came over the wire in one piece."""
 
     transmission_id: UUID
@@ -26,9 +26,11 @@ class Transmission(msgspec.Struct, frozen=True):
     received_at: datetime
     digest: bytes  # SHA-256
     body: bytes
+    sent_at: datetime | None = None  # told with the request, where the format bears no year
+    mends: UUID | None = None  # the quarantined message that an operator sent this one for
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message of a transmission."""
 
     message_id: UUID
@@ -39,9 +41,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     document: str = ""
     function: Function = "original"
     fault: Fault | None = None
+    sent_at: datetime | None = None  # from its header, or told with the request
+    warnings: tuple[str, ...] = ()  # odd in the message itself, beside what is odd in a fact
 
 
-class NewFact(msgspec.Struct, frozen=True):
+class Mending(msgspec.Struct, frozen=True):
+    """A quarantined message is tried again, at an operator's hand (domain/quarantine.py)."""
+
+    message_id: UUID  # of the quarantined message
+    by: str  # account
+    reason: str = ""  # what the operator accepted, if anything
+
+
+class NewFact(msgspec.Struct, frozen=True, gc=False):
     """A fact on its way to the journal."""
 
     stream: str
@@ -49,23 +61,25 @@ class NewFact(msgspec.Struct, frozen=True):
     fact: Fact
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What someone wants written; all of it or nothing."""
 
     facts: Sequence[NewFact] = ()
     message: Message | None = None
+    mending: Mending | None = None
+    fresh: bool = False  # the ids are new by construction; looked for only after a lost reply
     expected: tuple[str, int] | None = None  # a decision: the stream and the version that it was based on
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What became of one fact."""
 
     fact_id: UUID
-    stream: str
+    subject: str  # its stream
     status: Literal["recorded", "duplicate", "confirmed"]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of one intent. `position` is that of the newest fact in its transaction."""
 
     status: Status

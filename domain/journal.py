@@ -22,17 +22,20 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from domain import fact
+from domain import binary, fact
+from domain.binary import COPY_HEAD, COPY_TAIL, Row, journal_row
 from domain.errors import Refused
 from domain.fact import Fact
 
 LOCKS = {"cargo": (0x4B4F, 1), "commerce": (0x4B4F, 2)}
 """Advisory lock of each journal: two 32-bit keys."""
 
+ROWS_A_WRITE = 500  # the server takes in one part while the next is made
 LOCK_WAIT_MS_MAX = 10_000
 STATEMENT_MS_MAX = 30_000
 KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that no longer answers is noticed in seconds, on every path."""
+TIMEOUTS = f"-c lock_timeout={LOCK_WAIT_MS_MAX} -c statement_timeout={STATEMENT_MS_MAX}"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -51,16 +54,6 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def originator_version(self) -> int:
         return self.version
-
-
-class Row(msgspec.Struct, frozen=True):
-    """A fact about to be written: everything but its position."""
-
-    stream: str
-    version: int
-    tag: str
-    state: bytes
-    fact_id: UUID
 
 
 class FactMapper(Mapper[str]):
@@ -95,9 +88,7 @@ class JournalRecorder(PostgresApplicationRecorder):
         ).format(table)
 
     def lock(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Take the journal's lock until the end of the transaction; give up after LOCK_WAIT_MS_MAX."""
-        cursor.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT_MS_MAX))
-        cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(STATEMENT_MS_MAX))
+        """Take the journal's lock until the end of the transaction."""
         self._lock_table(cursor)
 
     def copy(self, cursor: psycopg.Cursor[Any], rows: Sequence[Row]) -> int:
@@ -106,12 +97,13 @@ class JournalRecorder(PostgresApplicationRecorder):
         reserved = cursor.fetchone()
         assert reserved is not None
         last = int(next(iter(reserved.values())) if isinstance(reserved, dict) else reserved[0])
-        position = last - len(rows)
+        first = last - len(rows) + 1
         with cursor.copy(self.copy_statement) as copy:
-            copy.set_types(["text", "int8", "text", "bytea", "int8", "uuid"])
-            for row in rows:
-                position += 1
-                copy.write_row((row.stream, row.version, row.tag, row.state, position, row.fact_id))
+            copy.write(COPY_HEAD)
+            for start in range(0, len(rows), ROWS_A_WRITE):
+                part = rows[start : start + ROWS_A_WRITE]
+                copy.write(b"".join([journal_row(row, place) for place, row in enumerate(part, first + start)]))
+            copy.write(COPY_TAIL)
         self._notify_channel(cursor)
         return last
 
@@ -170,16 +162,26 @@ class Journal:
         self._last = sql.SQL("SELECT coalesce(max(notification_id), 0) FROM {}").format(table)
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:
-        """A connection of one's own, with time-outs on the wire."""
-        return psycopg.connect(self.conninfo, connect_timeout=5, **{**KEEPALIVE, **options})
+        """A connection of one's own, with time-outs on the wire, on locks and on statements."""
+        wire: dict[str, Any] = {**KEEPALIVE, **options}
+        connection = psycopg.connect(self.conninfo, connect_timeout=5, options=TIMEOUTS, **wire)
+        binary.prepare(connection)
+        return connection
 
     def read(self, connection: psycopg.Connection[Any], *, after: int, limit: int) -> list[Entry]:
-        """The next entries behind a position, in order; empty if there are none yet."""
+        """The next entries behind a position, in order; empty if there are none yet.
+
+        What cannot be decoded is among them as `Unreadable`, so that one bad entry stops no reader.
+        """
         with connection.cursor(binary=True) as cursor:
-            return [_entry(row) for row in cursor.execute(self._read, (after, limit), prepare=True)]
+            rows = cursor.execute(self._read, (after, limit), prepare=True)
+            return [Entry(row[0], row[1], row[2], row[3], fact.read(row[4])) for row in rows]
 
     def stream(self, connection: psycopg.Connection[Any], stream: str) -> list[Entry]:
-        """All facts of one stream, oldest first; empty if it is not known."""
+        """All facts of one stream, oldest first; empty if it is not known.
+
+        Raises msgspec.DecodeError for one that cannot be decoded: nobody decides on half a story.
+        """
         with connection.cursor(binary=True) as cursor:
             return [_entry(row) for row in cursor.execute(self._stream, (stream,), prepare=True)]
 

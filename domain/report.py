@@ -3,6 +3,9 @@
 A format reads bytes into `Reading`s, one for each message it finds; a reading holds `Movement`s and `Receipt`s.
 Subjects and references are written `kind:number`, for example `container:CSQU3054383` or `awb:11200000011`; the kinds
 are those of `KINDS`. Instants are UTC; `Moment` keeps beside them what the source's own clock showed.
+
+The records of the intake are made by the million and hold nothing that could hold them: `gc=False` keeps the cycle
+collector from walking over them.
 """
 
 from datetime import UTC, datetime
@@ -13,14 +16,15 @@ import msgspec
 Classifier = Literal["PLN", "EST", "ACT"]
 Mode = Literal["", "VESSEL", "BARGE", "RAIL", "TRUCK", "AIR"]
 ZoneFrom = Literal["stated", "place", "source", "assumed"]
-Function = Literal["original", "cancel", "replace"]
+Function = Literal["original", "supersede", "replace", "cancel"]
+"""`supersede`: takes the place of what was said under the same document before, if anything was (a re-sent status)."""
 
 KINDS = ("container", "bl", "booking", "awb", "rail", "declaration", "manifest", "truck", "object")
 """Container, ocean bill of lading (master or house), booking, air waybill, rail consignment note, customs declaration
 (entry id, or `SeqNo` before there is one), manifest, truck plate, ONE Record logistics object."""
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """A claimed time: the instant, and how it was known."""
 
     at: datetime  # UTC
@@ -29,7 +33,7 @@ class Moment(msgspec.Struct, frozen=True):
     zone_from: ZoneFrom = "stated"
 
 
-class Movement(msgspec.Struct, frozen=True, kw_only=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened, or is planned or expected, to a container or a consignment."""
 
     subject: str  # kind:number
@@ -52,7 +56,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()  # odd, yet recorded: a bad check digit, an unknown place
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A customs receipt (回执) on a declaration. Codes and variants: domain/declaration.py."""
 
     subject: str  # declaration:ENTRY_ID, or declaration:SEQ_NO before an entry id exists
@@ -66,7 +70,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, gc=False):
     """Why a message could not be understood, and where."""
 
     code: str  # permanent slug, such as edifact.truncated
@@ -75,7 +79,7 @@ class Fault(msgspec.Struct, frozen=True):
     path: str = ""  # segment or JSON path
 
 
-class Reading(msgspec.Struct, kw_only=True):
+class Reading(msgspec.Struct, kw_only=True, gc=False):
     """One message found in the bytes that a source sent."""
 
     key: str  # the source's own reference, unique for this source; a digest of the bytes where it has none

@@ -12,7 +12,7 @@ import msgspec
 
 from domain import fact
 from domain.errors import Refused
-from domain.fact import Confirmed, Corrected, Fact, Moved, Retracted
+from domain.fact import Confirmed, Corrected, Fact, Moved, Reinstated, Retracted
 from domain.report import Movement
 
 # --- facts: a storage contract; add fields with defaults, never rename or retype ---
@@ -114,21 +114,23 @@ class Shipment(msgspec.Struct, frozen=True):
 
 def evolve(shipment: Shipment, happened: Fact) -> Shipment:
     """The consignment after one more fact, in the order of the journal. Never fails."""
+    changes: dict[str, object] = {}
     match happened:
         case PartyNamed(role=role, party=party):
-            return msgspec.structs.replace(shipment, parties=shipment.parties | {(role, party)})
+            changes["parties"] = shipment.parties | {(role, party)}
         case PartyWithdrawn(role=role, party=party):
-            return msgspec.structs.replace(shipment, parties=shipment.parties - {(role, party)})
+            changes["parties"] = shipment.parties - {(role, party)}
         case Retracted(fact_id=fact_id) | Corrected(fact_id=fact_id):
-            return msgspec.structs.replace(shipment, withdrawn=shipment.withdrawn | {fact_id})
-        case Delivered(classifier="ACT", pieces=None):
-            return msgspec.structs.replace(shipment, delivered=True)
-        case Delivered(classifier="ACT", pieces=pieces, pieces_total=total) if pieces == total:
-            return msgspec.structs.replace(shipment, delivered=True)
+            changes["withdrawn"] = shipment.withdrawn | {fact_id}
+        case Reinstated(fact_id=fact_id):
+            changes["withdrawn"] = shipment.withdrawn - {fact_id}
+        case Delivered(classifier="ACT", pieces=pieces, pieces_total=total) if pieces is None or pieces == total:
+            changes["delivered"] = True
         case Moved() | Confirmed():
-            return shipment
+            pass
         case _:
             raise AssertionError(happened)
+    return msgspec.structs.replace(shipment, **changes)
 
 
 # --- observations: what a source says is recorded, whatever the state ---

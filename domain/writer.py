@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from domain.errors import KouanError
-from domain.intake import Batch
+from domain.intake import Batch, Heads
 from domain.intent import Intent, Outcome
 from domain.journal import Journal
 
@@ -27,6 +27,10 @@ WRITE_SECONDS_MAX = 30.0
 """How long the writer keeps trying one batch while the database is away before it tells the waiters."""
 
 log = logging.getLogger("kouan.writer")
+
+
+Submission = tuple[Sequence[Intent], "Future[list[Outcome]]"]
+"""Intents that belong together, and who waits for their outcomes."""
 
 
 class Busy(KouanError):
@@ -41,11 +45,12 @@ class Writer:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._queue: deque[tuple[Sequence[Intent], Future[list[Outcome]]]] = deque()
+        self._queue: deque[Submission] = deque()
         self._queued = 0
         self._changed = threading.Condition()
         self._stopping = False
         self._connection: psycopg.Connection[Any] | None = None
+        self._heads = Heads()
         self._thread = threading.Thread(target=self._run, name=f"{journal.name}-writer", daemon=True)
         self._thread.start()
 
@@ -54,7 +59,7 @@ class Writer:
 
         Raises Busy if the queue is full or the writer is stopping.
         """
-        weight = sum(len(intent.facts) for intent in intents) + 1
+        weight = _weight(intents)
         future: Future[list[Outcome]] = Future()
         with self._changed:
             if self._stopping or self._queued + weight > FACTS_QUEUED_MAX:
@@ -79,28 +84,44 @@ class Writer:
 
     def _run(self) -> None:
         while taken := self._gather():
-            intents = [intent for many, _ in taken for intent in many]
             try:
-                outcomes = iter(self._persist(intents))
-            except BaseException as error:  # noqa: BLE001  whatever it is, those who wait must hear it
-                for _, future in taken:
-                    future.set_exception(error)
-                continue
-            for many, future in taken:
-                future.set_result([next(outcomes) for _ in many])
+                self._answer(taken)
+            except Exception as error:  # noqa: BLE001  whatever it is, those who wait must hear it
+                self._heads.forget()
+                if len(taken) > 1 and not isinstance(error, Busy):
+                    self._one_by_one(taken)
+                else:
+                    _tell(taken, error)
 
-    def _gather(self) -> list[tuple[Sequence[Intent], "Future[list[Outcome]]"]]:
+    def _answer(self, taken: list[Submission]) -> None:
+        outcomes = iter(self._persist([intent for intents, _ in taken for intent in intents]))
+        for intents, future in taken:
+            own = [next(outcomes) for _ in intents]
+            if future.running():
+                future.set_result(own)
+
+    def _one_by_one(self, taken: list[Submission]) -> None:
+        """Something in the batch cannot be written at all: only those who sent it may suffer."""
+        for each in taken:
+            try:
+                self._answer([each])
+            except Exception as error:  # noqa: BLE001
+                self._heads.forget()
+                _tell([each], error)
+
+    def _gather(self) -> list[Submission]:
         """What one transaction will hold; empty when the writer ends."""
-        taken = []
+        taken: list[Submission] = []
         facts = 0
         with self._changed:
             while not self._queue and not self._stopping:
                 self._changed.wait()
             while self._queue and facts < FACTS_PER_COMMIT_MAX:
                 many, future = self._queue.popleft()
-                weight = sum(len(intent.facts) for intent in many) + 1
+                weight = _weight(many)
                 facts += weight
                 self._queued -= weight
+                future.set_running_or_notify_cancel()  # whoever went away is written all the same, just not told
                 taken.append((many, future))
         return taken
 
@@ -112,13 +133,15 @@ class Writer:
         """
         deadline = time.monotonic() + WRITE_SECONDS_MAX
         pause = 0.05
+        again = False
         while True:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = self.journal.connect()
                 with self._connection.transaction():
-                    return Batch(self.journal.recorder, self._connection, intents).write()
+                    return Batch(self.journal.recorder, self._connection, intents, self._heads, again=again).write()
             except psycopg.OperationalError as error:
+                again = True
                 log.warning("%s journal: %s", self.journal.name, error)
                 self._drop_connection()
                 if time.monotonic() + pause > deadline:
@@ -127,6 +150,17 @@ class Writer:
                 pause = min(pause * 2, 2.0)
 
     def _drop_connection(self) -> None:
+        self._heads.forget()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _weight(intents: Sequence[Intent]) -> int:
+    return sum(len(intent.facts) for intent in intents) + 1
+
+
+def _tell(taken: list[Submission], error: Exception) -> None:
+    for _, future in taken:
+        if future.running():
+            future.set_exception(error)

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from domain.fact import Unreadable
 from domain.journal import Entry, Journal
 
 BATCH = 2_000
@@ -86,16 +87,39 @@ def _project(connection: psycopg.Connection[Any], each: ReadModel, reached: int,
     try:
         with connection.transaction(), connection.cursor() as cursor:
             _move(cursor, each.name, reached, entries[-1].position)
+            _readable(entries)
             each.project(cursor, entries)
+    except TOO_LONG as error:
+        _halve(connection, each, reached, entries, error)
     except (psycopg.OperationalError, Fenced):
         raise
     except Exception as error:  # noqa: BLE001  any fault of one fact must not stop the others
-        if len(entries) == 1:
-            _set_aside(connection, each.name, reached, entries[0], error)
-            return
-        middle = len(entries) // 2
-        _project(connection, each, reached, entries[:middle])
-        _project(connection, each, entries[middle - 1].position, entries[middle:])
+        _halve(connection, each, reached, entries, error)
+
+
+TOO_LONG = psycopg.errors.ProgramLimitExceeded
+"""Counted among the faults of the server, yet it is one text that is too long for its index."""
+
+
+def _readable(entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        if isinstance(entry.fact, Unreadable):
+            raise CannotRead(entry.fact.error)
+
+
+def _halve(
+    connection: psycopg.Connection[Any], each: ReadModel, reached: int, entries: list[Entry], error: Exception
+) -> None:
+    if len(entries) == 1:
+        _set_aside(connection, each.name, reached, entries[0], error)
+        return
+    middle = len(entries) // 2
+    _project(connection, each, reached, entries[:middle])
+    _project(connection, each, entries[middle - 1].position, entries[middle:])
+
+
+class CannotRead(Exception):
+    """An entry of the journal cannot be decoded."""
 
 
 class Fenced(Exception):
@@ -112,29 +136,32 @@ def _move(cursor: psycopg.Cursor[Any], name: str, reached: int, to: int) -> None
 
 def _set_aside(connection: psycopg.Connection[Any], name: str, reached: int, entry: Entry, error: Exception) -> None:
     log.error("%s cannot take position %s (%s): %s", name, entry.position, entry.stream, error)
+    reason = f"{type(error).__name__}: {error}".replace("\x00", "\\0")  # text holds no NUL
     with connection.transaction(), connection.cursor() as cursor:
         _move(cursor, name, reached, entry.position)
         cursor.execute(
             "INSERT INTO read_model_dead_letters (name, position, subject, error) VALUES (%s, %s, %s, %s)",
-            (name, entry.position, entry.stream, f"{type(error).__name__}: {error}"),
+            (name, entry.position, entry.stream, reason),
         )
 
 
-def catch_up(connection: psycopg.Connection[Any], journal: Journal, models: Sequence[ReadModel]) -> None:
+def catch_up(
+    connection: psycopg.Connection[Any], journal: Journal, models: Sequence[ReadModel], batch: int = BATCH
+) -> None:
     """Take the models of a journal to its end."""
     for each in models:
-        while each.journal == journal.name and step(connection, journal, each):
+        while each.journal == journal.name and step(connection, journal, each, batch):
             pass
 
 
-def rebuild(connection: psycopg.Connection[Any], journal: Journal, each: ReadModel) -> None:
+def rebuild(connection: psycopg.Connection[Any], journal: Journal, each: ReadModel, batch: int = BATCH) -> None:
     """Empty a model and build it again from position 0."""
     with connection.transaction():
-        for table in each.table_names:
-            connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(table)))
+        tables = sql.SQL(", ").join(map(sql.Identifier, each.table_names))  # in one go: they may refer to each other
+        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
         connection.execute("UPDATE read_model_positions SET position = 0 WHERE name = %s", (each.name,))
         connection.execute("DELETE FROM read_model_dead_letters WHERE name = %s", (each.name,))
-    catch_up(connection, journal, [each])
+    catch_up(connection, journal, [each], batch)
 
 
 class Runner:

@@ -19,7 +19,7 @@ import psycopg
 from domain import places
 from domain.customs_districts import CUSTOMS
 from domain.declaration import Received
-from domain.fact import Confirmed, Corrected, Moved, Retracted, Stated, tag_of
+from domain.fact import Confirmed, Corrected, Moved, Reinstated, Retracted, Stated, tag_of
 from domain.journal import Entry
 from domain.milestones import MILESTONES, rank
 
@@ -40,9 +40,10 @@ CREATE INDEX IF NOT EXISTS timeline_subject ON timeline (subject);
 
 
 class Remark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a later fact says of a line."""
+    """What a later fact says of a line, or of another remark."""
 
-    kind: str  # confirmed, retracted, corrected
+    kind: str  # confirmed, retracted, corrected, reinstated
+    fact_id: UUID  # of this remark
     source: str
     message_id: UUID
     recorded_at: datetime
@@ -90,8 +91,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stands(self) -> bool:
-        """Neither taken back nor replaced."""
-        return self.retracted is None and self.corrected is None
+        """Not taken back, or still stated by another source; a line that was replaced stands no more."""
+        return self.corrected is None and (self.retracted is None or bool(self.confirmed_by))
 
 
 # --- project ---
@@ -116,18 +117,18 @@ def _row(entry: Entry) -> tuple[object, ...] | None:
         case Stated():
             line = _line(entry, told)
             about, order, content = entry.fact_id, _order(told, entry.position), msgspec.json.encode(line)
-        case Confirmed() | Retracted() | Corrected():
-            about, content = told.fact_id, msgspec.json.encode(_remark(told))
+        case Confirmed() | Retracted() | Corrected() | Reinstated():
+            about, content = told.fact_id, msgspec.json.encode(_remark(entry.fact_id, told))
         case _:
             return None  # a decision of Kouan's own: the clearance read model's business
     return (entry.position, entry.stream, about, told.recorded_at, order, content)
 
 
-def _remark(told: Confirmed | Retracted | Corrected) -> Remark:
+def _remark(fact_id: UUID, told: Confirmed | Retracted | Corrected | Reinstated) -> Remark:
     kind = tag_of(type(told)).removeprefix("fact.")
-    reason = "" if isinstance(told, Confirmed) else told.reason
+    reason = told.reason if isinstance(told, Retracted | Corrected) else ""
     replaced_by = told.replaced_by if isinstance(told, Corrected) else None
-    return Remark(kind, told.source, told.message_id, told.recorded_at, reason, replaced_by)
+    return Remark(kind, fact_id, told.source, told.message_id, told.recorded_at, reason, replaced_by)
 
 
 CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
@@ -210,22 +211,38 @@ def lines(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> list[
 
 
 def fold(rows: Iterable[tuple[UUID, bytes, bool]]) -> list[Line]:
-    """Lines with what later facts say of them; remarks come after all lines."""
+    """Lines with what later facts say of them; remarks come after all lines, in the order of the journal."""
     told: dict[UUID, Line] = {}
+    witnesses: dict[UUID, UUID] = {}  # a confirmation, and the line that it confirms
     for fact_id, content, is_remark in rows:
         if not is_remark:
             told[fact_id] = _lines.decode(content)
-        elif fact_id in told:
-            told[fact_id] = _with(told[fact_id], _remarks.decode(content))
+            continue
+        remark = _remarks.decode(content)
+        about = witnesses.get(fact_id, fact_id)
+        if about in told:
+            told[about] = _with(told[about], remark, fact_id)
+            if remark.kind == "confirmed":
+                witnesses[remark.fact_id] = about
     return list(told.values())
 
 
-def _with(line: Line, remark: Remark) -> Line:
-    if remark.kind == "confirmed":
-        return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, remark))
-    if remark.kind == "retracted":
-        return msgspec.structs.replace(line, retracted=remark)
-    return msgspec.structs.replace(line, corrected=remark)
+def _with(line: Line, remark: Remark, about: UUID) -> Line:
+    match remark.kind:
+        case "confirmed":
+            return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, remark))
+        case "retracted" if about != line.fact_id:
+            others = tuple(each for each in line.confirmed_by if each.fact_id != about)
+            return msgspec.structs.replace(line, confirmed_by=others)
+        case "retracted":
+            return msgspec.structs.replace(line, retracted=remark)
+        case "corrected":
+            return msgspec.structs.replace(line, corrected=remark)
+        case _ if about == line.fact_id:
+            return msgspec.structs.replace(line, retracted=None, corrected=None)
+        case _:
+            again = Remark("confirmed", about, remark.source, remark.message_id, remark.recorded_at)
+            return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, again))
 
 
 def position(connection: psycopg.Connection[Any]) -> int:

@@ -9,12 +9,12 @@ from litestar import Litestar, Request, Response, get
 from litestar.params import FromPath
 
 from api.identity import Account
-from api.portal import pages, view
+from api.portal import pages, quarantine, view
 from api.portal.pages import Offer
 from billing import tariff
 from domain.catalogue import Price
 from projections.catalogue import Listed
-from tests import sample_answers
+from tests import sample_answers, sample_desk
 
 CLERK = Account("finance-demo", "finance", "示例财务人员", "Sample finance clerk")
 ITEMS = [
@@ -39,6 +39,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "everybody": True,
             "now": sample_answers.NOW,
         },
+    ),
+    "quarantine": ("quarantine.html", quarantine.overview(sample_desk.listing(), {"state": "open"})),
+    "quarantined": (
+        "quarantined.html",
+        {"tried": True, "refused": sample_desk.ODD, **quarantine.view(sample_desk.shown())},
     ),
 }
 ANSWERS = {"box": sample_answers.box, "waybill": sample_answers.waybill}

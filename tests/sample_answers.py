@@ -53,7 +53,7 @@ def line(position: int, code: str, wall: str, place: str, source: str, **told: A
 
 
 def remark(kind: str, source: str, **told: Any) -> Remark:
-    return Remark(kind, source, fact(900), datetime(2026, 10, 12, 5, 20, tzinfo=UTC), **told)
+    return Remark(kind, fact(901), source, fact(900), datetime(2026, 10, 12, 5, 20, tzinfo=UTC), **told)
 
 
 def box_lines() -> list[Line]:

@@ -220,6 +220,25 @@ def test_a_stopped_writer_has_written_what_was_queued_and_takes_no_more(database
             writer.submit([says("terminal", "late", "CNNKG")])
 
 
+def test_what_cannot_be_written_at_all_harms_nobody_else(cargo: Writer) -> None:
+    futures = [
+        cargo.submit([says("terminal", "1", "CNNKG")]),
+        cargo.submit([says("terminal", "2", "CNSHG", document="no \x00 text of a database")]),
+        cargo.submit([says("terminal", "3", "CNLYG")]),
+    ]
+    told = [future.exception() or future.result()[0].status for future in futures]
+    assert (told[0], told[2]) == ("recorded", "recorded")
+    assert isinstance(told[1], psycopg.DataError)
+
+
+def test_who_does_not_wait_for_the_answer_stops_nobody(cargo: Writer) -> None:
+    futures = [cargo.submit([says("terminal", str(number), f"P{number}")]) for number in range(20)]
+    for future in futures[::2]:
+        future.cancel()
+    assert statuses(cargo.write([says("terminal", "last", "CNNKG")])) == ["recorded"]
+    assert len(entries(cargo)) == 21
+
+
 def test_the_librarys_own_save_takes_the_same_lock_and_positions(cargo: Writer) -> None:
     event = cargo.journal.recorder.insert_events([])
     assert event == []

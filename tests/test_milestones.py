@@ -73,6 +73,10 @@ def test_lines_of_one_time_follow_the_journey(journey: str) -> None:
     assert sorted(codes, key=rank) == codes
 
 
+def test_a_manifest_is_submitted_before_it_is_accepted() -> None:
+    assert rank("MAN_SUBMITTED") < rank("MAN_ADV_OK") < rank("MAN_ORIG_OK")
+
+
 def test_an_unknown_code_sorts_after_all_known_ones() -> None:
     assert rank("RINGED") > max(rank(f"{code}_REVERSED") for code in MILESTONES)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import customs_districts
+from domain import customs_districts, places
 from domain.errors import Malformed
 from domain.places import BadTime, _own, canonical, doubt, find, moment, name, zone_of
 from domain.report import Moment
@@ -324,3 +324,28 @@ def test_customs_districts_are_named_in_both_languages() -> None:
     assert customs_districts.name("9002", "en") == "Xianyang airport"
     assert customs_districts.name("0000", "en") == "0000"
     assert all(len(code) == 4 and zh and en.isascii() for code, (zh, en) in customs_districts.CUSTOMS.items())
+
+
+@given(
+    st.datetimes(datetime(1971, 1, 1), datetime(2199, 12, 31)),  # noqa: DTZ001
+    st.sampled_from(["CNSHG", "DEHAM", "USNYC", "ESHUV", ""]),
+    st.sampled_from(["+08:00", "-03:30", "+00:00", "-00:00", "+14:00"]),
+)
+def test_the_short_way_of_the_usual_forms_tells_the_same_as_the_long_one(at: datetime, place: str, offset: str) -> None:
+    for text in (f"{at:%Y%m%d%H%M}", f"{at.isoformat(timespec='seconds')}{offset}"):
+        assert moment(text, place) == places._read(text, place, "")
+
+
+@pytest.mark.parametrize(
+    "text", ["202613011200", "20260301120²", "2026-03-01T24:00:00+08:00", "2026-03-01T12:00:00+99:00"]
+)
+def test_what_the_short_way_cannot_take_goes_the_long_one(text: str) -> None:
+    try:
+        expected: object = places._read(text, "CNSHG", "")
+    except BadTime as error:
+        expected = str(error)
+    try:
+        told: object = moment(text, "CNSHG")
+    except BadTime as error:
+        told = str(error)
+    assert told == expected

@@ -69,6 +69,23 @@ def test_a_line_of_two_witnesses_names_both() -> None:
     assert "carrier.cosco、tally.shanghai 也这样报告" in item(timeline(sample_answers.box()), 7)
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("zh", ("发生时间", "来源所述", "报文时间", "报文未给出", "记录时间", "本口岸时钟", "记录序号", "记入的先后")),
+        ("en", ("Happened at", "as the source states", "Message sent at", "not given", "Recorded at", "Position")),
+    ],
+)
+def test_the_four_times_of_a_line_are_told_apart(lang: language.Lang, words: tuple[str, ...]) -> None:
+    answer = sample_answers.box()
+    unsent = msgspec.structs.replace(answer.lines[6], sent_at=None)
+    arranged = view.arrange(msgspec.structs.replace(answer, lines=[unsent]), lang, sample_answers.NOW)
+    text = language.render(lang, "timeline.html", account=None, switch="", next_path="", timeline=arranged)
+    assert [word for word in words if word not in text] == []
+    assert f"{unsent.happened_at} ·" in text
+    assert f"<dd>{unsent.position} ·" in text
+
+
 def test_an_assumed_zone_and_a_warning_are_seen_without_opening_anything() -> None:
     text = timeline(sample_answers.box())
     for number, part in ((15, "时区为推定"), (12, "Receipt code 'S' is read differently")):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from api.report import BODY_BYTES_MAX
+from api.limits import BODY_BYTES_MAX
 from tests.fixtures_node import Node
 
 SHARED = Path(__file__).parents[1] / "../shared/data"

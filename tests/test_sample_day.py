@@ -128,8 +128,11 @@ def test_every_source_is_an_account_and_sends_something() -> None:
     assert {post.source for post in deliveries()} == SOURCES.keys()
 
 
+NOT_OF_THE_DAY = {"edifact", "coprar", "baplie", "cuscar", "cusres", "epcis", "road", "device"}
+
+
 def test_every_format_is_met_under_a_content_type_that_the_registry_knows() -> None:
-    assert {post.format for post in deliveries()} == READERS.keys() - {"edifact"}
+    assert {post.format for post in deliveries()} == READERS.keys() - NOT_OF_THE_DAY
     for post in deliveries():
         assert CONTENT_TYPES[post.content_type] in {post.format, "edifact"}
 
@@ -195,7 +198,7 @@ def test_two_sources_tell_of_one_fact() -> None:
 
 
 def test_one_document_is_replaced_and_one_is_taken_back() -> None:
-    changed = [(post.source, reading) for post, reading in readings() if reading.function != "original"]
+    changed = [(post.source, reading) for post, reading in readings() if reading.function in {"replace", "cancel"}]
     assert [(source, reading.function) for source, reading in changed] == [
         ("terminal-cnnkg", "replace"),
         ("depot-nanjing", "cancel"),

@@ -21,9 +21,9 @@ from domain import milestones
 from domain.report import Mode, Movement, Reading
 
 
-def read(body: bytes) -> list[Reading]:
+def read(body: bytes, *, lenient: bool = False) -> list[Reading]:
     """One reading for each message; never raises."""
-    return edifact.read(body, "COARRI", _translate)
+    return edifact.read(body, "COARRI", _translate, lenient=lenient)
 
 
 def _translate(message: Message, bgm: list[str]) -> list[Movement]:

@@ -20,9 +20,9 @@ from domain import identifiers, milestones
 from domain.report import Mode, Movement, Reading
 
 
-def read(body: bytes) -> list[Reading]:
+def read(body: bytes, *, lenient: bool = False) -> list[Reading]:
     """One reading for each message; never raises."""
-    return edifact.read(body, "CODECO", _translate)
+    return edifact.read(body, "CODECO", _translate, lenient=lenient)
 
 
 def _translate(message: Message, bgm: list[str]) -> list[Movement]:

@@ -109,7 +109,7 @@ def read(body: bytes) -> list[Reading]:
     """One reading for each event; never raises."""
     start = len(body) - len(body.removeprefix(b"\xef\xbb\xbf").lstrip())
     found = slices(body, "events")
-    if found and found[0][0] == start:
+    if len(found) == 1 and found[0][0] == start:
         return [_reading(body, found[0], "$")]
     prefix = "$" if body.startswith(b"[", start) else "$.events"
     return [_reading(body, where, f"{prefix}[{index}]") for index, where in enumerate(found)]

@@ -1,26 +1,39 @@
 """EDIFACT messages about transport: from a body to readings, and the segments that these messages share.
 
 `read` cuts a body into messages (the syntax is `edifact_syntax`), hands each to the translator of its type and makes
-its reading. `gather` sorts the segments of a container message: the header, then one group for each EQD.
+its reading. `gather` sorts the segments of a container message (`edifact_segments`): the header, then one group for
+each EQD.
 Times are wall times of the place, mostly without zone: the place's own is taken. Weights are kg.
 Source: UN/EDIFACT directories D.95B and D.00B, whose segments agree in what is read here; SMDG and ITIGG guides.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
 from api.formats import edifact_syntax as syntax
+from api.formats.edifact_segments import (
+    NAME_CHARS_MAX,
+    Transport,
+    container,
+    laden,
+    locate,
+    moment,
+    reference,
+    say,
+    transport,
+    weight,
+)
 from api.formats.edifact_syntax import COMPONENT, ELEMENT, Broken, Message, messages, number, part
-from domain import identifiers, places
-from domain.errors import Malformed
-from domain.report import Function, Mode, Moment, Movement, Reading
+from domain.report import Classifier, Function, Mode, Moment, Movement, Reading, Receipt
 
-__all__ = ["COMPONENT", "ELEMENT", "Broken", "Message", "messages", "part"]  # of the syntax, for the formats
+__all__ = [  # of the syntax and the segments, for the formats
+    "COMPONENT", "ELEMENT", "NAME_CHARS_MAX", "Broken", "Message", "Transport", "container", "laden", "locate",
+    "messages", "moment", "number", "part", "reference", "say", "transport", "weight",
+]  # fmt: skip
 
 
-Translate = Callable[[Message, list[str]], list[Movement]]
+Translate = Callable[[Message, list[str]], Sequence[Movement | Receipt]]
 """A message and its BGM -> its statements; may raise Broken and add warnings to the message."""
 
 
@@ -35,15 +48,18 @@ def segments(body: bytes) -> list[list[list[str]]]:
     return [[element.split(COMPONENT) for element in text.split(ELEMENT)] for text in texts if text]
 
 
-def read(body: bytes, kind: str, translate: Translate, *, local: bool = True) -> list[Reading]:
+def read(body: bytes, kind: str, translate: Translate, *, local: bool = True, lenient: bool = False) -> list[Reading]:
     """One reading for each message of this type; any other has a fault.
 
     `local`: the sender's clock, which UNB shows without zone, is that of the place it reports from.
+    `lenient`: counts and references that do not agree are warnings, for an operator answers for them.
     """
     readings: list[Reading] = []
     clocks: dict[int, str] = {}  # interchange -> the place of its first report
     keys: dict[str, int] = {}
     for message in messages(body):
+        if lenient:
+            _forgive(message)
         document, function, reports = _understand(message, kind, translate)
         if local and reports:
             clocks.setdefault(id(message.interchange), reports[0].place)
@@ -60,7 +76,16 @@ def read(body: bytes, kind: str, translate: Translate, *, local: bool = True) ->
     return readings
 
 
-def _understand(message: Message, kind: str, translate: Translate) -> tuple[str, Function, list[Movement]]:
+def _forgive(message: Message) -> None:
+    message.lenient = True
+    if message.fault and message.fault.code in COUNTS:
+        message.warnings.append(message.fault.detail)
+        message.fault = None
+
+
+def _understand(
+    message: Message, kind: str, translate: Translate
+) -> tuple[str, Function, Sequence[Movement | Receipt]]:
     """Document, function and reports; a fault is left in the message and then nothing is reported."""
     document: str = ""
     function: Function = "original"
@@ -84,7 +109,7 @@ def _bgm(message: Message, kind: str) -> list[str]:
     for index, text in enumerate(message.texts):
         if text.startswith("BGM" + ELEMENT):
             bgm = text.split(ELEMENT, 8)
-            if part(bgm, 1, 0):
+            if part(bgm, 1, 0) or kind in _UNNAMED:
                 return bgm
             raise Broken("edifact.missing", say("missing", "BGM 1001"), index, f"{message.path}/BGM")
     raise Broken("edifact.missing", say("missing", "BGM"), path=f"{message.path}/BGM")
@@ -96,14 +121,19 @@ def _document(message: Message, bgm: list[str]) -> tuple[str, Function]:
     Where such a message has a number of its own, RFF+ACW in its header names the one that it is about.
     """
     named, told = part(bgm, 2, 0), part(bgm, 3, 0)
-    function = _FUNCTIONS.get(told, "original")
+    function = "original" if deletes(message, bgm) else _FUNCTIONS.get(told, "original")
     if function != "original":
         acw = next((text for text in message.texts[:_HEADER_SEGMENTS] if text.startswith(_PREVIOUS)), "")
         named = part(acw.split(ELEMENT), 1, 1) or named
-    elif told not in {"", "9"}:
+    elif told not in {"", "9"} and not deletes(message, bgm) and message.kind not in _ANSWERS:
         message.warnings.append(say("function", told))
     known = 0 < len(named) <= NAME_CHARS_MAX
     return f"{message.kind}+{message.interchange.sender}+{named}" if known else "", function
+
+
+def deletes(message: Message, bgm: list[str]) -> bool:
+    """1225 takes back the items that the message names, not the whole document."""
+    return part(bgm, 3, 0) == "3" and message.kind in _BY_ITEM
 
 
 @lru_cache(maxsize=1024)
@@ -145,7 +175,7 @@ def gather(message: Message) -> list[Group]:
             group = Group(index, text.split(ELEMENT, 10))
             groups.append(group)
         elif text[:3] == "CNT":
-            _check_count(message, index, text.split(ELEMENT), len(groups) - 1)
+            check_count(message, index, text, len(groups) - 1)
     return groups
 
 
@@ -156,10 +186,14 @@ def take(group: Group, text: str) -> None:
         sort(group, text)
 
 
-def _check_count(message: Message, index: int, cnt: list[str], there: int) -> None:
+def check_count(message: Message, index: int, text: str, there: int) -> None:
+    """Raises Broken where CNT+16 counts other equipment than there is, unless an operator answers for it."""
+    cnt = text.split(ELEMENT, 2)
     told = part(cnt, 1, 1)
     if part(cnt, 1, 0) == "16" and number(told.partition(".")[0]) != there:
-        raise Broken("edifact.count", say("equipment", told, there), index, f"{message.path}/CNT")
+        if not message.lenient:
+            raise Broken("edifact.count", say("equipment", told, there), index, f"{message.path}/CNT")
+        message.warnings.append(say("equipment", told, there))
 
 
 def _take_dtm(group: Group, text: str) -> None:
@@ -176,6 +210,8 @@ def _take_loc(group: Group, text: str) -> None:
 
 def _take_rff(group: Group, text: str) -> None:
     if found := reference(text):
+        if len(group.refs) == _REFERENCES_MAX:
+            raise Broken("edifact.limit", say("references", _REFERENCES_MAX), group.index)
         group.refs.append(found)
 
 
@@ -184,7 +220,8 @@ def _take_tdt(group: Group, text: str) -> None:
 
 
 def _take_mea(group: Group, text: str) -> None:
-    attribute = part(text.split(ELEMENT, 3), 2, 0)
+    mea = text.split(ELEMENT, 3)
+    attribute = part(mea, 2, 0) or part(mea, 1, 0)
     if attribute in _GROSS:
         group.measures[attribute] = text
 
@@ -205,180 +242,69 @@ _TAKE: dict[str, Callable[[Group, str], None]] = {
 }  # fmt: skip
 
 
-# --- segments ---
-
-
-class Transport:
-    """One TDT: its stage (8051), mode, and what it is called."""
-
-    __slots__ = ("identity", "mode", "name", "stage", "voyage")
-
-    def __init__(self, tdt: list[str]) -> None:
-        self.stage, self.voyage = part(tdt, 1, 0), part(tdt, 2, 0)
-        self.mode = _mode(part(tdt, 3, 0), part(tdt, 4, 0))
-        self.identity = part(tdt, 8, 0)  # plate, IMO number or call sign
-        self.name = part(tdt, 8, 3)
-
-    @property
-    def said(self) -> str:
-        """Vessel and voyage, train, or plate."""
-        return f"{self.name or self.identity} {self.voyage}".strip()
-
-
-@lru_cache(maxsize=1024)
-def transport(text: str) -> Transport:
-    return Transport(text.split(ELEMENT))
-
-
-def _mode(mode: str, means: str) -> Mode:
-    """8067, recommendation 19; 8179 tells a barge from a ship, and the mode where 8067 is silent."""
-    barge = means in _BARGES or (len(means) > len("36") and means.startswith("8"))  # recommendation 28: 8 inland water
-    found = _MODES.get(mode[:1], "")
-    if barge and found in {"", "VESSEL"}:
-        return "BARGE"
-    return found or (_MEANS.get(means, "") if not mode else "")
-
-
-@lru_cache(maxsize=2048)
-def locate(text: str, mode: Mode) -> tuple[str, str, str]:
-    """Place, facility and warning of a LOC; facility: its second composite, unless that is a country or its part."""
-    loc = text.split(ELEMENT)
-    reported = part(loc, 2, 0) or part(loc, 2, 3)
-    place = places.canonical(reported, mode) if reported else ""
-    facility = "" if part(loc, 3, 1) in {"162", "163"} else part(loc, 3, 0)
-    return place, facility, "" if not place or places.find(place) else say("place", reported)
-
-
-def reference(text: str) -> str:
-    """RFF as kind:number; "" for kinds that are no subject of Kouan's."""
-    composite = text.split(ELEMENT, 2)[1] if ELEMENT in text else ""
-    qualifier, _, rest = composite.partition(COMPONENT)
-    kind, named = _REFERENCES.get(qualifier), rest.partition(COMPONENT)[0]
-    if kind == "container":
-        return container(named)[0]
-    named = identifiers.awb(named)[0] if kind == "awb" else identifiers.normalise(named)
-    return f"{kind}:{named}" if kind and 0 < len(named) <= NAME_CHARS_MAX else ""
-
-
-def container(text: str) -> tuple[str, str]:
-    """A container number as subject, and a warning; ("", "") if it is none or far too long."""
-    named, wrong = identifiers.container(text) if len(text) <= NAME_CHARS_MAX else ("", "")
-    return (f"container:{named}", wrong) if named else ("", "")
+# --- what the container messages make of a group ---
 
 
 def measure(group: Group) -> tuple[float | None, str]:
     """Gross weight in kg, the verified one first; None if there is none, with a warning if it cannot be read."""
-    for attribute in _GROSS:
-        if attribute in group.measures:
-            mea = group.measures[attribute].split(ELEMENT)
-            factor, text = _UNITS.get(part(mea, 3, 0)), part(mea, 3, 1).replace(",", ".")
-            if factor is None or not _DECIMAL.fullmatch(text):
-                return None, say("weight", f"{part(mea, 3, 0)} {text}")
-            return round(float(text) * factor, 3), ""
-    return None, ""
+    return next((weight(group.measures[attribute]) for attribute in _GROSS if attribute in group.measures), (None, ""))
 
 
-@lru_cache(maxsize=16384)
-def moment(composite: str, place: str) -> Moment:
-    """A DTM composite (qualifier, value, format 2379) as an instant; without zone it is the place's. Raises Broken."""
-    _, told, form, *_ = (*composite.split(COMPONENT), "", "")
-    value = told.strip()
-    if form in {"101", "201"} or (not form and len(value) in {6, 10}):
-        value = _century(value)
-    elif found := _ZONED.fullmatch(value) if form in {"205", "303", "304"} else None:
-        year, month, day, hour, minute, second, zone = found.groups()
-        zone = "+00:00" if zone[0] not in "+-" else f"{zone[:3]}:{zone[3:] or '00'}"
-        value = f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}"
-    try:
-        return places.moment(value, place)
-    except (Malformed, ValueError, OverflowError) as fault:
-        raise Broken("edifact.time", say("time", told, form)) from fault
-
-
-def _century(value: str) -> str:
-    """YYMMDD… with its century; EDIFACT is of 1987."""
-    return ("19" if value[:2] >= "80" else "20") + value
-
-
-# --- what the container messages make of a group ---
+def ports(group: Group) -> str:
+    """Ports of loading and discharge and the final one, as reported."""
+    found = ((name, group.places.get(qualifier)) for qualifier, name in _PORTS)
+    said = ((name, loc.split(ELEMENT)) for name, loc in found if loc)
+    return " ".join(f"{name} {part(loc, 2, 0) or part(loc, 2, 3)}" for name, loc in said)
 
 
 def movement(
     message: Message, groups: list[Group], ordinal: int, *, code: str, raw_code: str, spot: tuple[str, str, str],
     by: Transport | None, mode: Mode, text: str = "", extra: tuple[str, ...] = (), unknown: str = "",
+    times: tuple[str, ...] = ("203", "7"), classifier: Classifier = "ACT",
 ) -> Movement:  # fmt: skip
     """The statement about the container of EQD number `ordinal`; `unknown` says why it has no code.
 
-    Raises Broken without number or time.
+    `times`: qualifiers (2005), the first that the box or the message has is taken. Raises Broken without number or
+    time.
     """
     header, box = groups[0], groups[ordinal]
     subject, wrong = container(part(box.eqd, 2, 0))
     if not subject:
         raise Broken("edifact.missing", say("missing", "EQD 8260"), box.index, f"{message.path}/EQD[{ordinal}]")
     place, facility, odd = spot
-    weight, unread = measure(box) if box.measures else (None, "")
+    gross, unread = measure(box) if box.measures else (None, "")
     try:
-        when, assumed = _when(header, box, place)
+        when, assumed = _when(header, box, place, times)
     except Broken as fault:
         raise Broken(fault.code, fault.detail, box.index, f"{message.path}/EQD[{ordinal}]/DTM") from fault
     refs = dict.fromkeys((*box.refs, *header.refs, *extra))
     refs.pop(subject, None)
-    warnings = (wrong, odd, unread, assumed, "" if code else unknown or say("code", raw_code))
+    warnings = [wrong, odd, unread, assumed, "" if code else unknown or say("code", raw_code)]
     return Movement(
-        subject=subject, code=code, raw_code=raw_code, when=when, place=place, facility=facility, mode=mode,
-        transport=by.said if by else "", laden=laden(box.eqd), weight_kg=weight, seal=" ".join(box.seals),
-        refs=tuple(refs), text=text, warnings=tuple([warning for warning in warnings if warning]),
+        subject=subject, code=code, raw_code=raw_code, when=when, classifier=classifier, place=place,
+        facility=facility, mode=mode, transport=by.said if by else "", laden=laden(box.eqd), weight_kg=gross,
+        seal=" ".join(box.seals), refs=tuple(refs), text=text, warnings=tuple(filter(None, warnings)),
     )  # fmt: skip
 
 
-def _when(header: Group, box: Group, place: str) -> tuple[Moment, str]:
-    """Execution (203) or effective (7) time of the box, then of the message; the document's own (137) warns."""
-    composite = box.times.get("203") or box.times.get("7") or header.times.get("203") or header.times.get("7")
+def _when(header: Group, box: Group, place: str, times: tuple[str, ...]) -> tuple[Moment, str]:
+    """The first of these times of the box, then of the message; the document's own (137) warns."""
+    composite = next((group.times[time] for group in (box, header) for time in times if time in group.times), "")
     found = composite or header.times.get("137")
     if not found:
-        raise Broken("edifact.missing", say("missing", "DTM+203"))
+        raise Broken("edifact.missing", say("missing", f"DTM+{times[0]}"))
     return moment(found, place), "" if composite else say("document time")
-
-
-def laden(eqd: list[str]) -> bool | None:
-    """8169 of an EQD; None if it does not say."""
-    return _LADEN.get(part(eqd, 6, 0))
-
-
-def say(name: str, *values: object) -> str:
-    """A sentence for a person, Chinese and English, with the values met."""
-    return " / ".join(sentence.format(*values) for sentence in _SENTENCES[name])
 
 
 # --- code tables ---
 
-NAME_CHARS_MAX = 100  # of a number that a subject is known by; the longest in the directories has 70
+COUNTS = ("edifact.count", "edifact.reference")  # the faults that an operator may answer for
 _HEADER_SEGMENTS = 50
+_REFERENCES_MAX = 30  # of a group; the directories have 9, in the header 18
 _PREVIOUS = f"RFF{ELEMENT}ACW{COMPONENT}"
-_GROSS = ("VGM", "EGW", "AET", "G")  # 6313
-_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
-_ZONED = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(Z|UTC|GMT|[+-]\d\d(?:\d\d)?)", re.ASCII)
+_GROSS = ("VGM", "EGW", "AET", "G", "WT")  # 6313; the last is 6311 of a MEA without attribute
 _FUNCTIONS: dict[str, Function] = {"1": "cancel", "3": "cancel", "5": "replace", "9": "original"}  # 1225
-_MODES: dict[str, Mode] = {"1": "VESSEL", "2": "RAIL", "3": "TRUCK", "4": "AIR", "8": "BARGE"}  # 8067
-_BARGES = frozenset({"1", "16"})  # 8179 before recommendation 28: chemical barge, barge
-_MEANS: dict[str, Mode] = {
-    **dict.fromkeys(("8", "11", "13"), "VESSEL"), **dict.fromkeys(("21", "22", "23", "24", "25"), "RAIL"),
-    **dict.fromkeys(("31", "32", "33", "35"), "TRUCK"), "6": "AIR",
-}  # 8179  # fmt: skip
-_REFERENCES = {"BN": "booking", "BM": "bl", "MB": "bl", "EQ": "container", "AWB": "awb"}  # 1153
-_LADEN = {"4": False, **dict.fromkeys(("1", "2", "3", "5", "6", "7", "8", "9"), True)}  # 8169: 4 empty, 5 full
-_UNITS = {"KGM": 1.0, "TNE": 1000.0, "LBR": 0.45359237}  # 6411
-_SENTENCES = {
-    "code": ("代码 {!r} 未知，按原样保留", "the code {!r} is not known; it is kept as sent"),
-    "document time": ("没有作业时间，以单证时间 DTM+137 代替", "no time of execution; that of DTM+137 is taken"),
-    "empty": ("报文中没有集装箱", "there is no container in the message"),
-    "equipment": ("CNT+16 声明 {!r} 箱，实为 {} 箱", "CNT+16 says {!r} units of equipment, there are {}"),
-    "function": ("报文功能 {!r} 按原始报文处理", "the message function {!r} is read as an original"),
-    "missing": ("缺少 {}", "{} is missing"),
-    "not container": ("设备 {} 不是集装箱", "the equipment {} is no container"),
-    "place": ("地点 {!r} 不在名录中", "the place {!r} is not in the directory"),
-    "stayed": ("箱状态 8249 {!r}：未装卸（{}）", "equipment status 8249 {!r}: not loaded or discharged ({})"),
-    "time": ("时间 {!r}（格式 {!r}）无法识别", "the time {!r} (format {!r}) cannot be understood"),
-    "type": ("报文类型为 {!r}，应为 {}", "the message type is {!r}, not {}"),
-    "weight": ("重量 {!r} 无法识别", "the weight {!r} cannot be understood"),
-}
+_BY_ITEM = frozenset({"COPRAR", "BAPLIE", "CUSCAR"})  # their 3 takes back only what it names
+_ANSWERS = frozenset({"CUSRES"})  # their 1225 says how the question was taken
+_UNNAMED = frozenset({"BAPLIE", "CUSRES"})  # their BGM may be without 1001
+_PORTS = (("9", "POL"), ("6", "POL"), ("11", "POD"), ("12", "POD"), ("83", "FND"), ("7", "FND"))  # 3227

@@ -10,14 +10,16 @@ import hashlib
 import re
 from itertools import accumulate, pairwise
 
+from api.limits import (
+    BODY_MESSAGES_MAX,
+    BODY_SEGMENTS_MAX,
+    EDIFACT_KEY_CHARS_MAX,
+    MESSAGE_SEGMENTS_MAX,
+    SEGMENT_CHARS_MAX,
+)
 from domain.report import Fault
 
-# --- limits: what passes one is set aside with a fault, never half read in silence ---
-SEGMENT_CHARS_MAX = 16_384
-MESSAGE_SEGMENTS_MAX = 200_000
-BODY_SEGMENTS_MAX = 1_000_000
-BODY_MESSAGES_MAX = 50_000
-_KEY_CHARS_MAX = 400
+# What passes a limit is set aside with a fault, never half read in silence.
 _PARTS_MAX = 64  # elements of a service segment, components of an element
 
 # Inside, the separators are those that ISO 9735 keeps for level B, so data may hold any printable character.
@@ -30,6 +32,8 @@ _SERVICE = frozenset({"UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"})
 _CONTROL = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _CONTROLS = re.compile(f"[{re.escape(_CONTROL.decode('latin-1'))}]")
 _NEXT_UNA = re.compile(rb"UNA[^\w\s][^\w\s].\W.\W[ \t\r\n]*UNB", re.DOTALL)
+_GLUED_UNH = f"UNH{ELEMENT}"
+_GLUED_UNB = re.compile(f"UNB{ELEMENT}UNO[A-Z]{COMPONENT}[1-4]")
 
 
 class Broken(Exception):
@@ -59,11 +63,11 @@ class Tokens:
         text = raw.decode("latin-1")  # one character is one byte, so every index is an offset
         if text.startswith(_BOM):
             text = " " * len(_BOM) + text[len(_BOM) :]
-        una = _una(text)
+        una = separators(text)
         component, element, release, self.terminator = una or _DEFAULT
         if una:
             text = " " * (text.index("UNA") + 9) + text[text.index("UNA") + 9 :]
-        self.base, self.original, self.ascii = start, text, text.isascii()
+        self.base, self.original, self.ascii, self.element = start, text, text.isascii(), element
         self.clean = len(raw.translate(None, _CONTROL)) == len(raw)
         self.separators = frozenset({component, element, release, self.terminator})
         self.released = [release, element, component, self.terminator] if release != " " and release in text else []
@@ -88,6 +92,15 @@ class Tokens:
         """Where a segment ends in the body, its terminator included."""
         return self.base + min(self.starts[index + 1], len(self.original))
 
+    def move(self, index: int, glued: str) -> bool:
+        """Let a segment begin where this end of it does; what stands before that falls to the segment before."""
+        tag = glued[:3] + self.element
+        found = self.original.rfind(tag, self.starts[index], self.starts[index + 1])
+        if found < 0:
+            return False  # its tag is broken over two lines
+        self.starts[index], self.parts[index] = found, glued
+        return True
+
     def texts(self, first: int, last: int, charset: str) -> list[str]:
         """Segments `first` to before `last` as text, releases undone."""
         parts = self.parts[first:last]
@@ -108,7 +121,7 @@ class Tokens:
         return next((match.group() for match in found if match.group() not in self.separators), "")
 
 
-def _una(text: str) -> tuple[str, str, str, str] | None:
+def separators(text: str) -> tuple[str, str, str, str] | None:
     """Separators of a service string advice; None if there is none that can be used."""
     advice = text.lstrip(_BLANKS)[:9]
     if len(advice) < len("UNA:+.? '") or not advice.startswith("UNA"):
@@ -139,14 +152,15 @@ def _recode(text: str, charset: str) -> str:
 class Interchange:
     """What UNB says; a message outside any interchange has an empty one."""
 
-    __slots__ = ("charset", "groups", "messages", "recipient", "reference", "sender", "sent")
+    __slots__ = ("charset", "groups", "messages", "parties", "recipient", "reference", "sender", "sent")
 
     def __init__(self, text: str = "") -> None:
         unb = text.split(ELEMENT, _PARTS_MAX)
         self.charset, self.sender, self.recipient = part(unb, 1, 0), part(unb, 2, 0), part(unb, 3, 0)
+        self.parties = ("".join(unb[2:3]), "".join(unb[3:4]))  # sender and recipient with their qualifiers
         self.sent = part(unb, 4, 0) + part(unb, 4, 1)  # (CC)YYMMDDHHMM, no zone
         self.reference = part(unb, 5, 0)
-        self.groups = 0
+        self.groups: list[str] = []  # each UNG
         self.messages: list[Message] = []
 
 
@@ -154,18 +168,20 @@ class Message:
     """UNH to UNT, or a stretch that is no message (`number` 0) and then has a fault."""
 
     __slots__ = (
-        *("_texts", "end", "fault", "first", "interchange", "kind", "last", "number"),
+        *("_texts", "end", "fault", "first", "group", "interchange", "kind", "last", "lenient", "number"),
         *("reference", "start", "tokens", "warnings"),
     )
 
     def __init__(self, tokens: Tokens, interchange: Interchange, first: int, last: int, number: int) -> None:
         self.tokens, self.interchange, self.number = tokens, interchange, number
         self.first, self.last = first, last  # segments, the last one included
+        self.group = len(interchange.groups)  # counted from 1; 0 outside any
         self.start, self.end = tokens.begin(first), tokens.finish(last)
         unh = tokens.texts(first, first + 1, interchange.charset)[0].split(ELEMENT, _PARTS_MAX) if number else []
         self.reference, self.kind = part(unh, 1, 0), part(unh, 2, 0)
         self.warnings: list[str] = []
         self.fault: Fault | None = None
+        self.lenient = False  # an operator answers for its counts
         self._texts: list[str] | None = None
 
     @property
@@ -187,7 +203,7 @@ class Message:
         """UNB sender, recipient and control reference, and the UNH reference; a digest where one of them is missing."""
         unb = self.interchange
         key = f"{unb.sender}+{unb.recipient}+{unb.reference}/{self.reference}"
-        if unb.sender and unb.reference and self.reference and len(key) <= _KEY_CHARS_MAX:
+        if unb.sender and unb.reference and self.reference and len(key) <= EDIFACT_KEY_CHARS_MAX:
             return key
         return "sha256:" + hashlib.sha256(body[self.start : self.end]).hexdigest()
 
@@ -227,21 +243,24 @@ class _Walk:
 
     def _service(self, index: int, text: str) -> None:
         tag = text[:3]
+        glued = text.find(_GLUED_UNH) if tag == "UNT" and self.opened >= 0 else -1
+        if glued > 0 and self.tokens.move(index, text[glued:]):  # its terminator is lost; the next message is in it
+            self._cut_off(index, "UNH")
+            self.opened = index
+            return
         if tag == "UNT" and self.opened >= 0:
             self._close(index, text.split(ELEMENT, _PARTS_MAX))
             return
         if self.opened >= 0:
-            self._add(self.opened, index - 1).broken("edifact.truncated", say("unfinished", tag))
-            self.opened = -1
+            self._cut_off(index, tag)
         if tag == "UNH":
             self.opened = index
         elif tag == "UNT":
             self._add(index, index).broken("edifact.stray", say("stray", tag))
         elif tag == "UNB":
-            self._no_unz()
-            self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0])
+            self._next(index)
         elif tag == "UNG":
-            self.unb.groups += 1
+            self.unb.groups.append(self.tokens.texts(index, index + 1, "")[0])
         elif tag == "UNZ":
             self._unz(text.split(ELEMENT, _PARTS_MAX), index)
 
@@ -253,22 +272,57 @@ class _Walk:
         self.unb.messages.append(message)
         return message
 
+    def _cut_off(self, index: int, tag: str) -> None:
+        """The open message has no UNT; the UNB of the next interchange may be glued to its last segment."""
+        last, glued = index - 1, None
+        if tag == "UNH" and last > self.opened:
+            glued = _GLUED_UNB.search(self.tokens.parts[last])
+        if glued is not None and self.tokens.move(last, self.tokens.parts[last][glued.start() :]):
+            last, tag = last - 1, "UNB"
+        self._add(self.opened, last).broken("edifact.truncated", say("unfinished", tag))
+        self.opened = -1
+        if tag == "UNB" and last < index - 1:
+            self._next(index - 1)
+
+    def _next(self, index: int) -> None:
+        """UNB: another interchange begins."""
+        self._no_unz()
+        self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0])
+
+    def _unglue(self, index: int, unt: list[str]) -> None:
+        """A message cut in mid-segment, and glued to it the UNH of the one that this UNT ends: told apart again.
+
+        Only where the open message is broken in any case and the other one is whole by its count and its reference.
+        """
+        parts, told = self.tokens.parts, number(part(unt, 1, 0))
+        there = 0
+        for at in range(index, self.opened, -1):
+            there += parts[at] != ""
+            before, found, rest = parts[at].rpartition(_GLUED_UNH) if there == told else ("", "", "")
+            if found and before and part((found + rest).split(ELEMENT, _PARTS_MAX), 1, 0) == part(unt, 2, 0) != "":
+                if self.tokens.move(at, found + rest):
+                    self._add(self.opened, at - 1).broken("edifact.truncated", say("unfinished", "UNH"))
+                    self.opened = at
+                return
+
     def _close(self, index: int, unt: list[str]) -> None:
         """UNT: the message is whole if its count and its reference are right."""
-        message = self._add(self.opened, index)
-        within = self.tokens.parts[self.opened : index + 1]
-        there = len(within) - within.count("")
         told, reference = part(unt, 1, 0), part(unt, 2, 0)
+        within = [text for text in self.tokens.parts[self.opened : index + 1] if text]
+        if len(within) > number(told) > 0:
+            self._unglue(index, unt)
+            within = [text for text in self.tokens.parts[self.opened : index + 1] if text]
+        message, there = self._add(self.opened, index), len(within)
         self.opened = -1
         at = (index - message.first, f"{message.path}/UNT")
-        if number(told) != there:
-            message.broken("edifact.count", say("count", told, there), *at)
-        elif reference != message.reference:
-            message.broken("edifact.reference", say("reference", f"UNT {reference}", f"UNH {message.reference}"), *at)
-        elif there > MESSAGE_SEGMENTS_MAX or max(map(len, within)) > SEGMENT_CHARS_MAX:
+        if there > MESSAGE_SEGMENTS_MAX or max(map(len, within)) > SEGMENT_CHARS_MAX:
             message.broken("edifact.limit", say("limit"))
         elif not self.tokens.clean and (odd := self.tokens.odd(message.start, message.end)):
             message.broken("edifact.character", say("character", f"U+{ord(odd):04X}"))
+        elif number(told) != there:
+            message.broken("edifact.count", say("count", told, there), *at)
+        elif reference != message.reference:
+            message.broken("edifact.reference", say("reference", f"UNT {reference}", f"UNH {message.reference}"), *at)
 
     def _stray(self, first: int, end: int) -> None:
         """Segments outside any message."""
@@ -279,7 +333,7 @@ class _Walk:
 
     def _unz(self, unz: list[str], index: int) -> None:
         told, reference, unb = part(unz, 1, 0), part(unz, 2, 0), self.unb
-        there = unb.groups or sum(1 for message in unb.messages if message.number)
+        there = len(unb.groups) or sum(1 for message in unb.messages if message.number)
         warnings = []
         if number(told) != there:
             warnings.append(say("unz", told, there))
@@ -325,19 +379,11 @@ def say(name: str, *values: object) -> str:
 
 # ISO 9735-1 data element 0001; A and B are subsets of ASCII.
 _CHARSETS = {
-    "UNOC": "iso8859-1",
-    "UNOD": "iso8859-2",
-    "UNOE": "iso8859-5",
-    "UNOF": "iso8859-7",
-    "UNOG": "iso8859-3",
-    "UNOH": "iso8859-4",
-    "UNOI": "iso8859-6",
-    "UNOJ": "iso8859-8",
-    "UNOK": "iso8859-9",
-    "UNOW": "utf-8",
+    "UNOC": "iso8859-1", "UNOD": "iso8859-2", "UNOE": "iso8859-5", "UNOF": "iso8859-7", "UNOG": "iso8859-3",
+    "UNOH": "iso8859-4", "UNOI": "iso8859-6", "UNOJ": "iso8859-8", "UNOK": "iso8859-9", "UNOW": "utf-8",
     "UNOX": "gb18030",  # code extension by ISO 2022 is not undone; Chinese senders mean their national set
     "UNOY": "utf-8",
-}
+}  # fmt: skip
 _SENTENCES = {
     "again": ("同一文件中报文编号 {} 重复", "the message key {} is used again in this body"),
     "character": ("报文含控制字符 {}", "the message holds the control character {}"),

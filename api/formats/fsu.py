@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from api import limits
 from domain import identifiers, milestones, places
 from domain.errors import Malformed
 from domain.report import Classifier, Fault, Moment, Movement, Reading, Receipt, utc
@@ -103,6 +104,7 @@ def _messages(body: bytes) -> list[list[Line]]:
     for line in _lines(body):
         if _BEGUN.fullmatch(line.text):
             found.append([*envelope, line])
+            limits.check_messages(len(found))
             envelope = []
         elif _ENVELOPE.fullmatch(line.text):
             envelope.append(line)
@@ -133,6 +135,7 @@ def _reading(body: bytes, lines: list[Line], today: date) -> Reading:
             content.take(line)
         reading.reports = content.reports()
         reading.document = content.document()
+        reading.function = "supersede"  # a status that is sent again takes the place of the first
     except _Bad as bad:
         reading.fault = msgspec.structs.replace(bad.fault, offset=line.start, path=line.text[:3])
     return reading
@@ -311,7 +314,8 @@ def _movement(status: Status) -> Movement:
 
 def _document(status: Status) -> str:
     part = f"{status.quantity.kind}{status.quantity.pieces or ''}"
-    return "/".join(filter(None, (status.waybill.shown, status.code, part, status.station, status.transport)))
+    day = f"{status.day.day:02}{_MONTHS[status.day.month - 1]}"
+    return "/".join(filter(None, (status.waybill.shown, status.code, part, status.station, status.transport, day)))
 
 
 DOCUMENT_CHARS_MAX = 200

@@ -21,9 +21,9 @@ from domain import identifiers, milestones
 from domain.report import Classifier, Mode, Moment, Movement, Reading
 
 
-def read(body: bytes) -> list[Reading]:
+def read(body: bytes, *, lenient: bool = False) -> list[Reading]:
     """One reading for each message; never raises."""
-    return edifact.read(body, "IFTSTA", _translate, local=False)
+    return edifact.read(body, "IFTSTA", _translate, local=False, lenient=lenient)
 
 
 class _Status(Group):

@@ -6,10 +6,11 @@ are saved. Source: RFC 8259.
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from api import limits
 from domain.report import Fault
 
 Slice = tuple[int, int]
@@ -17,7 +18,8 @@ T = TypeVar("T")
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _GAP = re.compile(rb"[\s,]*")
-_ARRAY_NEXT = re.compile(rb"\s*:\s*(?=\[)")
+_LINE = re.compile(rb"\S(?:[^\r\n]*\S)?")
+_NEXT = re.compile(rb"\s*:\s*(?=[\[{])")
 _ENVELOPE_END = re.compile(rb"\s*\}\s*\Z")
 _GOES_ON = re.compile(rb"\s*[,\]}]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -26,28 +28,81 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 _ARRAY, _ARRAY_END, _OBJECT, _OBJECT_END, _COMMA = b"[]{},"
 _OPENERS = {_ARRAY_END: _ARRAY, _OBJECT_END: _OBJECT}
 
+_MESSAGE_BYTES_MIN = 8  # that a message and its comma have on average, or there is something odd about an array
+
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _anything = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def slices(body: bytes, *members: str) -> list[Slice]:
-    """The elements of a top-level array, or of the first of `members` that a top-level object has; else the whole.
+    r"""The elements of a top-level array, or of the first of `members` that a top-level object has; else the whole.
 
-    An empty slice stands where a message is missing: an empty body, a comma too many, an array cut off.
+    A member may lie deeper: "body.events" is the array `events` of the object `body`. An empty slice stands where a
+    message is missing: an empty body, a comma too many, an array cut off. NDJSON is cut by its lines.
 
     >>> slices(b' [{"a": 1}, 2] '), slices(b'{"events": [5, 6]}', "events"), slices(b"[]"), slices(b"[1, ")
     ([(2, 10), (12, 13)], [(12, 13), (15, 16)], [], [(1, 2), (4, 4)])
+    >>> slices(b'{"a": 1}\n{"a": 2}\n')
+    [(0, 8), (9, 17)]
     """
     start = len(body) - len(body.removeprefix(b"\xef\xbb\xbf").lstrip())
     if body.startswith(b"[", start):
         return _elements(body, start)
     inside = _member(body, start, members) if members and body.startswith(b"{", start) else None
     if inside is None:
-        return [_trimmed(body, start, len(body))]
+        return _lines(body) or [_trimmed(body, start, len(body))]
     found, end = _cut(body, inside, nested=True)
     if end < len(body) and not _ENVELOPE_END.match(body, end) and not sound(body[start:]):
         found.append(_trimmed(body, end, len(body)))
     return found
+
+
+def records(body: bytes) -> list[Slice]:
+    r"""One object, the elements of an array, or NDJSON: an object on each line.
+
+    NDJSON is told from a spread-out object or array by lines that are an object on their own.
+
+    >>> records(b'{"a": 1}\n{"a": 2}\n'), records(b'{"a":\n 1}')
+    ([(0, 8), (9, 17)], [(0, 9)])
+    """
+    laid = _layout(body)
+    if laid.lines > 1 and laid.alone and not body.startswith(b"[", laid.first):
+        return _spans(body, laid)
+    if laid.alone > 1 and not sound(body[laid.start :]):  # a first line spoilt by a bracket, or no commas
+        return _spans(body, laid)
+    return slices(body)
+
+
+class _Layout(NamedTuple):
+    start: int  # behind a byte order mark
+    first: int  # where the first line begins that is not blank
+    lines: int  # that are not blank
+    alone: int  # of them, those that are an object on their own
+
+
+def _layout(body: bytes) -> _Layout:
+    start = len(body) - len(body.removeprefix(b"\xef\xbb\xbf"))
+    first = lines = alone = 0
+    for line in _LINE.finditer(body, start):
+        first = first if lines else line.start()
+        lines += 1
+        alone += body[line.start()] == _OBJECT and body[line.end() - 1] == _OBJECT_END
+    return _Layout(start, first, lines, alone)
+
+
+def _lines(body: bytes) -> list[Slice]:
+    """The lines of NDJSON: the first, or most of them, are an object on their own. [] if the body is anything else."""
+    laid = _layout(body) if b"\n" in body else None
+    if laid is None or laid.lines < 2:  # noqa: PLR2004  one line is no list
+        return []
+    line = _LINE.match(body, laid.first)
+    whole_first = body[laid.first] == _OBJECT and line is not None and body[line.end() - 1] == _OBJECT_END
+    return _spans(body, laid) if whole_first or laid.alone * 2 > laid.lines else []
+
+
+def _spans(body: bytes, laid: _Layout) -> list[Slice]:
+    limits.check_messages(laid.lines)
+    return [line.span() for line in _LINE.finditer(body, laid.start)]
 
 
 def load(body: bytes, where: Slice, decode: Callable[[bytes], T], slug: str) -> T | Fault:
@@ -55,6 +110,10 @@ def load(body: bytes, where: Slice, decode: Callable[[bytes], T], slug: str) -> 
     raw = body[where[0] : where[1]]
     if b"\\u0000" in raw and (nul := _NUL.search(raw)):
         return Fault(f"{slug}.nul", "报文含空字符 / the message has a NUL character", where[0] + nul.start())
+    if limits.too_deep(raw):
+        return Fault(
+            f"{slug}.depth", f"嵌套超过 {limits.DEPTH_MAX} 层 / nested more than {limits.DEPTH_MAX} deep", where[0]
+        )
     try:
         return decode(raw)
     except msgspec.ValidationError as error:
@@ -73,12 +132,18 @@ def field_fault(slug: str, error: Exception, start: int) -> Fault:
 
 
 def _elements(body: bytes, start: int) -> list[Slice]:
+    commas = body.count(b",")
+    if commas > limits.BODY_MESSAGES_MAX and commas * _MESSAGE_BYTES_MIN > len(body):
+        _cut(body, start, nested=False)  # so dense that it may be too many, which this finds out in little memory
     try:
         raws = _array(body[start:] if start else body)
     except (msgspec.MsgspecError, RecursionError):
+        if by_line := _lines(body):
+            return by_line
         found, end = _cut(body, start, nested=False)
         rest = _trimmed(body, end, len(body))
         return found if rest[0] == rest[1] else [*found, rest]
+    limits.check_messages(len(raws))
     found, at = [], start + 1
     for raw in raws:
         gap = _GAP.match(body, at)
@@ -103,6 +168,7 @@ def _cut(body: bytes, start: int, *, nested: bool) -> tuple[list[Slice], int]:
             open_signs[sign] += 1
         elif sign == _COMMA and len(stack) == 1:
             found.append(_trimmed(body, begin, token.start()))
+            limits.check_messages(len(found))
             begin = token.end()
         elif opener is not None and open_signs[opener] > (opener == _ARRAY):
             while (closed := stack.pop()) != opener:
@@ -130,13 +196,29 @@ def _trimmed(body: bytes, begin: int, end: int) -> Slice:
 
 def _member(body: bytes, start: int, members: tuple[str, ...]) -> int | None:
     """Offset of the array under the first of these names at the top of the object, if there is one."""
-    wanted = {f'"{name}"'.encode() for name in members}
+    plain = frozenset(f'"{name}"'.encode() for name in members if "." not in name)
+    found = _value(body, start, plain, _ARRAY) if plain else None
+    for path in (name.split(".") for name in members if "." in name):
+        at: int | None = start
+        for step, name in enumerate(path, 1):
+            opener = _ARRAY if step == len(path) else _OBJECT
+            at = None if at is None else _value(body, at, frozenset({f'"{name}"'.encode()}), opener)
+        if found is None or (at is not None and at < found):
+            found = at
+    return found
+
+
+def _value(body: bytes, start: int, names: frozenset[bytes], opener: int) -> int | None:
+    """Offset of the array or object under one of these names, in the object that begins at `start`."""
     depth = 0
     for token in _TOKEN.finditer(body, start):
         sign = body[token.start()]
         depth += (sign in b"[{") - (sign in b"]}")
-        if depth == 1 and token.group() in wanted and (colon := _ARRAY_NEXT.match(body, token.end())):
-            return colon.end()
+        if depth == 0:
+            return None
+        named = depth == 1 and token.group() in names and _NEXT.match(body, token.end())
+        if named and body[named.end()] == opener:
+            return named.end()
     return None
 
 

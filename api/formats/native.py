@@ -10,13 +10,12 @@ Source: this file, edition 1; codes are those of domain/milestones.py.
 ('container:CSQU3054383', '2024-11-21T02:30:00+00:00')
 """
 
-import re
 from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 
-from api.formats.jsonslices import Slice, load, slices, sound
+from api.formats.jsonslices import Slice, load, records
 from domain import identifiers, places
 from domain.errors import Malformed
 from domain.milestones import MILESTONES
@@ -61,19 +60,7 @@ class _Bad(Exception):
 
 def read(body: bytes) -> list[Reading]:
     """One Reading for each object; blank lines and an empty array hold none."""
-    return [_reading(body, where) for where in _messages(body)]
-
-
-def _messages(body: bytes) -> list[Slice]:
-    """NDJSON is told from a spread-out object or array by lines that are an object on their own."""
-    start = len(body) - len(body.removeprefix(b"\xef\xbb\xbf"))
-    lines = [line.span() for line in _LINE.finditer(body, start)]
-    alone = sum(body[begin] == _OPEN and body[end - 1] == _CLOSE for begin, end in lines)
-    if len(lines) > 1 and alone and not body.startswith(b"[", lines[0][0]):
-        return lines
-    if alone > 1 and not sound(body[start:]):  # a first line spoilt by a bracket, or an array without its commas
-        return lines
-    return slices(body)
+    return [_reading(body, where) for where in records(body)]
 
 
 def _reading(body: bytes, where: Slice) -> Reading:
@@ -162,7 +149,5 @@ def _moment(text: str, place: str, field: str) -> Moment:
         raise _Bad("time", field, f"时间无法理解 / the time cannot be understood: {text!r}") from error
 
 
-_LINE = re.compile(rb"\S(?:[^\r\n]*\S)?")
-_OPEN, _CLOSE = b"{}"
 _CHECKED = {"container": identifiers.container, "awb": identifiers.awb}
 _decode = msgspec.json.Decoder(Item).decode

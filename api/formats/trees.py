@@ -12,11 +12,11 @@ from xml.parsers import expat
 
 import msgspec
 
+from api import limits
 from api.formats import jsonslices
 from domain.report import Fault
 
 Tree = dict[str, list[Union[str, "Tree"]]]
-DEPTH_MAX = 40
 
 
 class Message(msgspec.Struct):
@@ -74,7 +74,7 @@ def _json_message(body: bytes, where: jsonslices.Slice, slug: str) -> Message:
     if isinstance(loaded, Fault):
         return Message(*where, {}, loaded)
     try:
-        return Message(*where, _json_tree(loaded, DEPTH_MAX))
+        return Message(*where, _json_tree(loaded, limits.DEPTH_MAX))
     except RecursionError:
         return Message(*where, {}, Fault(f"{slug}.depth", "嵌套过深 / nested too deeply", where[0]))
 
@@ -134,6 +134,7 @@ def _xml_slices(body: bytes, elements: tuple[str, ...]) -> list[jsonslices.Slice
             continue
         if tag["end"] or tag.group().endswith(b"/>"):
             found.append((tag.start() if begun < 0 else begun, tag.end()))
+            limits.check_messages(len(found))
             begun = -1
         else:
             if begun >= 0:  # the one before was never closed
@@ -198,7 +199,7 @@ class _Builder:
         parser.Parse(document.encode(), True)
 
     def _start(self, _name: str, _attributes: dict[str, str]) -> None:
-        if len(self.open) >= DEPTH_MAX:
+        if len(self.open) >= limits.DEPTH_MAX:
             raise RecursionError
         self.open.append({})
         self.said.append([])

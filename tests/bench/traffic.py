@@ -13,6 +13,7 @@ from domain.report import Moment, Movement
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FACTS_PER_BOX = 20
+MINUTES = 700_000  # of a year and a bit: all of it in the past
 
 
 def box(number: int) -> str:
@@ -27,14 +28,14 @@ def moved(number: int) -> Movement:
         subject=f"container:{box(number // FACTS_PER_BOX)}",
         code="DISCHARGED",
         raw_code="44",
-        when=Moment(START + timedelta(minutes=number), "2024-01-01T08:00", "Asia/Shanghai", "place"),
+        when=Moment(START + timedelta(minutes=number % MINUTES), "2024-01-01T08:00", "Asia/Shanghai", "place"),
         place="CNSHG",
         facility="YANGSHAN",
         mode="VESSEL",
         transport="KOUAN STAR 031W",
         laden=True,
         weight_kg=21500.0,
-        refs=("bl:KOUA0000001",),
+        refs=(f"bl:KOUA{number // FACTS_PER_BOX // 2:07d}",),
     )
 
 
@@ -59,7 +60,7 @@ def coarri(first: int, count: int) -> bytes:
         "LOC+11+CNSHG:139:6+YANGSHAN:TER:ZZZ",
     ]
     for number in range(first, first + count):
-        at = (START + timedelta(minutes=number)).strftime("%Y%m%d%H%M")
+        at = (START + timedelta(minutes=number % MINUTES)).strftime("%Y%m%d%H%M")
         segments += [
             f"EQD+CN+{box(number // FACTS_PER_BOX)}+45G1:102:5++3+5",
             f"DTM+203:{at}:203",
@@ -75,7 +76,7 @@ def native(first: int, count: int) -> bytes:
     """NDJSON, one message for each fact."""
     lines = []
     for number in range(first, first + count):
-        at = (START + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:00+08:00")
+        at = (START + timedelta(minutes=number % MINUTES)).strftime("%Y-%m-%dT%H:%M:00+08:00")
         subject = f"container:{box(number // FACTS_PER_BOX)}"
         item = {"id": f"n{number}", "subject": subject, "code": "LOADED", "happened_at": at}
         item |= {"place": "CNSHG", "mode": "VESSEL", "transport": "KOUAN STAR 031W"}
@@ -87,7 +88,7 @@ def dcsa(first: int, count: int) -> bytes:
     """An array of equipment events."""
     events = []
     for number in range(first, first + count):
-        at = (START + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:00+08:00")
+        at = (START + timedelta(minutes=number % MINUTES)).strftime("%Y-%m-%dT%H:%M:00+08:00")
         vessel = {"vesselIMONumber": "9321483", "vesselName": "KOUAN STAR"}
         call = {"transportCallID": "c1", "modeOfTransport": "VESSEL", "UNLocationCode": "CNSHG", "vessel": vessel}
         events.append(

@@ -140,5 +140,5 @@ def test_a_number_of_another_agency_is_not_taken_for_the_united_nations() -> Non
 def test_every_code_that_is_made_is_a_known_milestone() -> None:
     verbs = {meaning.partition(" ")[0] for meaning in iftsta._MEANINGS.values()}
     assert {verb.removeprefix("=") for verb in verbs if verb.startswith("=")} <= set(milestones.MILESTONES)
-    for name in sorted(path.name for path in SAMPLES.glob("*.edi")):
+    for name in sorted(path.name for path in SAMPLES.glob("*.edi") if path.name.partition("-")[0] in READERS):
         assert {move.code for move in moves(sample(name))} <= {"", *milestones.MILESTONES}

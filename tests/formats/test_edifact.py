@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydifact.segmentcollection import RawSegmentCollection
 
-from api.formats import coarri, codeco, edifact, edifact_syntax, iftsta
+from api.formats import baplie, coarri, codeco, coprar, cuscar, cusres, edifact, edifact_syntax, iftsta
 from domain.report import Movement, Reading
 
 HERE = Path(__file__).parent
@@ -20,8 +20,12 @@ READERS: dict[str, Callable[[bytes], list[Reading]]] = {
     "coarri": coarri.read,
     "codeco": codeco.read,
     "iftsta": iftsta.read,
+    "coprar": coprar.read,
+    "baplie": baplie.read,
+    "cuscar": cuscar.read,
+    "cusres": cusres.read,
 }
-SAMPLES = sorted((HERE / "samples").glob("co*.edi")) + sorted((HERE / "samples").glob("iftsta*.edi"))
+SAMPLES = sorted((HERE / "samples").glob("*.edi"))
 PUBLIC = {"D95BCOARRI.edi": "coarri", "codeco_d95b_smdg16.edi": "codeco", "d00b_iftsta.edi": "iftsta"}
 
 HEAD = b"UNB+UNOA:2+YS1+COSCO+240501:2130+78'"
@@ -158,6 +162,64 @@ def test_what_is_broken_is_set_aside_and_its_neighbours_are_read(body: bytes, co
     assert all(reading.reports for reading in readings if not reading.fault)
     check(body, readings)
     assert lost(body, readings) == b""
+
+
+GLUED = [
+    # cut in mid-segment, then the next message or the next interchange, glued to it
+    (HEAD + message()[:-30] + message(2) + b"UNZ+2+78'", ["78/1", "78/2"]),
+    (HEAD + message()[:-30] + message(2) + message(3) + b"UNZ+3+78'", ["78/1", "78/2", "78/3"]),
+    (HEAD + message() + message(2)[:50] + message(3) + b"UNZ+3+78'", ["78/1", "78/2", "78/3"]),
+    (HEAD + message()[:-1] + message(2) + b"UNZ+2+78'", ["78/1", "78/2"]),
+    (HEAD + message()[:-30] + HEAD.replace(b"78", b"79") + message() + b"UNZ+1+79'", ["78/1", "79/1"]),
+    (HEAD + message(boxes=3)[:-30] + b"\r\n" + message(2, boxes=2) + b"UNZ+2+78'", ["78/1", "78/2"]),
+]
+
+
+@pytest.mark.parametrize(("body", "keys"), GLUED)
+def test_a_message_cut_in_mid_segment_does_not_take_the_next_one_with_it(body: bytes, keys: list[str]) -> None:
+    readings = coarri.read(body)
+    check(body, readings)
+    assert [reading.key.removeprefix("YS1+COSCO+") for reading in readings] == keys
+    broken = [reading for reading in readings if reading.fault]
+    assert [reading.fault.code for reading in broken if reading.fault] == ["edifact.truncated"]
+    assert lost(body, readings) == b""
+    whole = [body[reading.start : reading.end] for reading in readings if not reading.fault]
+    assert all(text.startswith(b"UNH+") and text.endswith(b"'") and text.count(b"UNH+") == 1 for text in whole)
+
+
+def test_wherever_a_message_is_cut_the_next_one_is_read() -> None:
+    whole, first = coarri.read(HEAD + message(2) + TAIL)[0].reports, message(boxes=2)
+    for length in range(first.index(b"'") + 1, len(first)):
+        body = HEAD + first[:length] + message(2) + b"UNZ+2+78'"
+        broken, sound = coarri.read(body)
+        assert (broken.fault is not None, sound.reports) == (True, whole), first[:length]
+        assert lost(body, [broken, sound]) == b""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HEAD + message()[:-30] + message(2, told=9) + b"UNZ+2+78'",  # the second is not whole either
+        HEAD + message().replace(b"UNT+8+1", b"UNT+7+2") + TAIL,  # nothing is glued
+        HEAD + b"UNH+1+COA" + message(2) + TAIL,  # the cut is in the header: there is no first message to keep
+    ],
+)
+def test_what_cannot_be_told_apart_with_certainty_stays_together(body: bytes) -> None:
+    [reading] = coarri.read(body)
+    assert reading.fault is not None
+    assert lost(body, [reading]) == b""
+
+
+def test_a_name_that_only_looks_like_a_header_is_data() -> None:
+    odd = message(box=BOX + b"FTX+AAI+++SEE UNH?+2?+COARRI'")
+    assert [reading.fault for reading in coarri.read(HEAD + odd + TAIL)] == [None]
+    unreleased = message(box=BOX + b"FTX+AAI+++SEE UNH+2'")
+    assert [reading.fault for reading in coarri.read(HEAD + unreleased + TAIL)] == [None]
+
+
+def test_a_group_may_not_name_more_references_than_any_guide_allows() -> None:
+    body = HEAD + message(box=BOX + b"RFF+BN:123'" * 100) + TAIL
+    assert [reading.fault and reading.fault.code for reading in coarri.read(body)] == ["edifact.limit"]
 
 
 def test_a_fault_says_where_it_is() -> None:

@@ -73,8 +73,8 @@ def test_the_same_words_with_other_line_ends_are_another_message_about_the_same_
         one.document
         == other.document
         == (
-            "112-00000011/RCF/P5/AMS/CZ461+112-00000011/NFD/P5/AMS+112-00000011/AWD/P5/AMS"
-            "+112-00000011/CCD/P5/AMS+112-00000011/DLV/P5/AMS"
+            "112-00000011/RCF/P5/AMS/CZ461/22NOV+112-00000011/NFD/P5/AMS/22NOV+112-00000011/AWD/P5/AMS/22NOV"
+            "+112-00000011/CCD/P5/AMS/22NOV+112-00000011/DLV/P5/AMS/22NOV"
         )
     )
 

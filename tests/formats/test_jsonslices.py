@@ -56,3 +56,10 @@ def test_what_is_wrong_with_an_envelope_is_a_slice_of_its_own() -> None:
     assert parts(b'{"events":[1,2', "events") == [b"1", b"2", b""]
     assert parts(b'{"events":[1,2],"sent":"now"}', "events") == [b"1", b"2"]
     assert parts(b'{"events":1}', "events") == [b'{"events":1}']
+
+
+def test_a_member_may_lie_deeper() -> None:
+    assert parts(b'{"events":[0],"body":{"x":{"events":[9]},"events":[1,2]},"n":3}', "body.events") == [b"1", b"2"]
+    assert parts(b'{"body":{"events":[1,2', "body.events") == [b"1", b"2", b""]
+    assert parts(b'{"body":{"a":1},"events":[1]}', "body.events") == [b'{"body":{"a":1},"events":[1]}']
+    assert parts(b'{"body":{"events":[1]} oops}', "body.events") == [b"1", b"} oops}"]

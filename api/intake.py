@@ -1,0 +1,149 @@
+"""From the bytes of a source to what the journal writes and what the source is told: the same for every way in.
+
+`readings` finds the messages, `intents` says what each of them wants written, `receipts` says what became of it. Which
+way the bytes came (HTTP, an EPCIS capture, an MQTT topic) makes no difference here. Times are UTC, digests SHA-256.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from itertools import chain
+from uuid import UUID, uuid4
+
+import msgspec
+
+from api.formats import registry as formats
+from domain import clocks, container, declaration, shipment
+from domain.fact import Stated, digest_id, identity
+from domain.intent import Intent, Mending, Message, NewFact, Outcome, Told, Transmission
+from domain.report import Fault, Movement, Reading, Receipt
+
+
+class MessageReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of one message. `index` counts the messages of the body from 0."""
+
+    index: int
+    status: str  # recorded, duplicate, confirmed, quarantined
+    message_id: UUID | None
+    facts: Sequence[Told]
+    warnings: list[str]
+    problem: Fault | None = None
+
+
+# --- from bytes to readings ---
+
+
+def readings(read: formats.Reader, body: bytes, now: datetime) -> list[Reading]:
+    """The readings of a body; an empty one is kept as a fault like any other."""
+    if not body.strip():
+        digest = sha256(body).hexdigest()
+        return [Reading(key=f"empty {digest}", start=0, end=len(body), fault=Fault("body.empty", "The body is empty"))]
+    return read(body, now)
+
+
+# --- from readings to intents: pure ---
+
+
+class Whence(msgspec.Struct, frozen=True):
+    """Where a body comes from: source, format, receipt, and the sending where the request tells it."""
+
+    source: str
+    format: str
+    received_at: datetime
+    sent_at: datetime | None = None
+    policy: clocks.Policy = clocks.STRICT
+    transmission_id: UUID | None = None  # where a repetition must be known for one; else by chance
+
+
+def intents(body: bytes, readings: list[Reading], whence: Whence) -> list[Intent]:
+    """What the messages of a body want written."""
+    digest = sha256(body).digest()
+    transmission_id = whence.transmission_id or uuid4()
+    came = Transmission(transmission_id, whence.source, whence.format, whence.received_at, digest, body, whence.sent_at)
+    return asked(came, readings, policy=whence.policy)
+
+
+def asked(
+    transmission: Transmission,
+    readings: list[Reading],
+    mending: Mending | None = None,
+    policy: clocks.Policy = clocks.STRICT,
+) -> list[Intent]:
+    """What these messages of a transmission want written; `mending`: at an operator's hand."""
+    now = clocks.rules(transmission.received_at, policy)
+    has_nul = b"\x00" in transmission.body or b"\\u0000" in transmission.body
+    return [_intent(transmission, reading, mending, now, has_nul=has_nul) for reading in readings]
+
+
+def understood(body: bytes, whence: Whence) -> list[Intent]:
+    """A body read and turned into intents, in the format that `whence` names."""
+    read = formats.READERS[whence.format]
+    return intents(body, readings(read, body, whence.sent_at or whence.received_at), whence)
+
+
+def _intent(
+    transmission: Transmission, reading: Reading, mending: Mending | None, now: clocks.Rules, *, has_nul: bool
+) -> Intent:
+    reports, untimely = clocks.judge(reading, transmission.body, now)
+    whole = (reading.start, reading.end) == (0, len(transmission.body))
+    digest = transmission.digest if whole else sha256(transmission.body[reading.start : reading.end]).digest()
+    sent_at = reading.sent_at or transmission.sent_at
+    message = Message(
+        message_id=digest_id(transmission.source, transmission.format, reading.key),
+        transmission=transmission,
+        start=reading.start,
+        end=reading.end,
+        digest=digest,
+        document=reading.document,
+        function=reading.function,
+        sent_at=sent_at,
+        warnings=reading.warnings,
+        fault=reading.fault or (_unwritable(reading) if has_nul else None) or untimely,
+    )
+    if message.fault:
+        return Intent(message=message, mending=mending)
+    facts = [_fact(report, message, sent_at) for report in reports]
+    return Intent(message=message, facts=facts, mending=mending)
+
+
+def _fact(report: Movement | Receipt, message: Message, sent_at: datetime | None) -> NewFact:
+    source, now = message.transmission.source, message.transmission.received_at
+    told: Stated
+    if isinstance(report, Receipt):
+        told = declaration.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
+    elif report.subject.startswith("container:"):
+        told = container.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
+    else:
+        told = shipment.observe(report, source=source, message_id=message.message_id, sent_at=sent_at, now=now)
+    return NewFact(report.subject, identity(report.subject, told), told)
+
+
+def _unwritable(reading: Reading) -> Fault | None:
+    """PostgreSQL text holds no NUL; a reference with one is no reference."""
+    texts = [reading.document, *(report.subject for report in reading.reports)]
+    if any("\x00" in text for text in texts):
+        return Fault("text.nul", "A reference holds a NUL character", reading.start)
+    return None
+
+
+# --- what the source is told ---
+
+
+def receipts(wanted: Sequence[Intent], outcomes: Sequence[Outcome]) -> list[MessageReceipt]:
+    """What the source is told about each message, in the order of the body."""
+    return [receipt(index, *pair) for index, pair in enumerate(zip(wanted, outcomes, strict=True))]
+
+
+def receipt(index: int, intent: Intent, outcome: Outcome) -> MessageReceipt:
+    """What the source is told about one message."""
+    warned = [new.fact.warnings for new in intent.facts if isinstance(new.fact, Stated) and new.fact.warnings]
+    if intent.message and intent.message.warnings:
+        warned.insert(0, intent.message.warnings)
+    return MessageReceipt(
+        index=index,
+        status=outcome.status,
+        message_id=outcome.message_id,
+        facts=outcome.facts,
+        warnings=list(dict.fromkeys(chain.from_iterable(warned))) if warned else [],
+        problem=outcome.fault,
+    )
