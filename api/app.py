@@ -21,9 +21,11 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from psycopg_pool import ConnectionPool
 
 from api import capture, follow, operate, problems, quarantine, report, settle, sources, track
+from api.asking import Asker
 from api.delivery import Deliveries
 from api.identity import Authentication, Gatekeeper
 from api.limits import BODY_BYTES_MAX
@@ -68,10 +70,12 @@ def build(conninfo: str) -> Litestar:
     pool = open_pool(conninfo)
     cargo_writer, commerce_writer = Writer(cargo), Writer(commerce)
     deliveries = Deliveries(commerce_writer, pool)
+    asker = Asker(pool, deliveries)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         yield
+        asker.stop()
         for writer in (cargo_writer, commerce_writer):
             writer.stop()
         pool.close()
@@ -81,6 +85,7 @@ def build(conninfo: str) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         dependencies={
+            "asker": _given(asker),
             "cargo": _given(cargo_writer),
             "deliveries": _given(deliveries),
             "pool": _given(pool),
@@ -89,7 +94,15 @@ def build(conninfo: str) -> Litestar:
         exception_handlers=problems.HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="Kouan 口岸", version="1", path="/schema"),
+        openapi_config=OpenAPIConfig(
+            title="Kouan 口岸",
+            version="1",
+            path="/schema",
+            render_plugins=[
+                JsonRenderPlugin(path=["/", "/openapi.json"]),
+                YamlRenderPlugin(),
+            ],  # no page from elsewhere
+        ),
     )
     app.state.gatekeeper = Gatekeeper(pool)
     return app

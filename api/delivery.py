@@ -40,19 +40,29 @@ class Deliveries:
         self._prices: Sequence[Price] = ()
 
     async def record(
+        self, account: Account, item: Item, *, subject: str = "", count: int, result: Result, channel: str = "query"
+    ) -> str:
+        """Returns the price version once the record is durable. Raises Busy if it cannot be made: nothing may leave."""
+        now = datetime.now(UTC)
+        intent = self.intent(account, item, now, subject=subject, count=count, result=result, channel=channel)
+        await asyncio.wrap_future(self.writer.submit([intent]))
+        [new] = intent.facts
+        assert isinstance(new.fact, DeliveryMade)
+        return new.fact.tariff
+
+    def intent(
         self,
         account: Account,
         item: Item,
+        now: datetime,
         *,
-        subject: str = "",
+        subject: str,
         count: int,
         result: Result,
         datasets: Sequence[str] = (),
         channel: str = "query",
-    ) -> str:
-        """Returns the price version once the record is durable. Raises Busy if it cannot be made: nothing may leave."""
-        now = datetime.now(UTC)
-        price = self.price(item, now) if item.item_class == "commercial" else ""
+    ) -> Intent:
+        """The record of a delivery, for the commerce journal's writer."""
         made = DeliveryMade(
             happened_at=now,
             recorded_at=now,
@@ -63,12 +73,10 @@ class Deliveries:
             datasets=tuple(datasets),
             count=count,
             result=result,
-            tariff=price,
+            tariff=self.price(item, now) if item.item_class == "commercial" else "",
             channel=channel,
         )
-        future = self.writer.submit([Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True)])
-        await asyncio.wrap_future(future)
-        return price
+        return Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True)
 
     def price(self, item: Item, at: datetime) -> str:
         """The price version in force for a commercial item."""

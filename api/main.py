@@ -15,11 +15,11 @@ import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from api import demo, desk, embedded, idempotency, mqtt, schema, sending, supervise, terminal
+from api.answer import Answer
 from api.app import READ_MODELS, open_pool
 from api.demo import Demo
 from api.identity import Account, Role, open_account
 from api.settings import Settings
-from api.track import Answer
 from billing.metering import UsageReport
 from domain.errors import KouanError
 from domain.journal import Journal

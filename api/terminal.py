@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api import words
-from api.track import Answer, Standing
+from api.answer import Answer, Standing
 from billing.metering import UsageReport, UsageRow
 from projections.timeline import Line, Remark
 

@@ -44,22 +44,36 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
 
 
 REACHED = """
-WITH hop AS (
-    SELECT other FROM links WHERE subject = ANY(%(own)s)
+WITH own AS (
+    SELECT ask, subject FROM unnest(%s::int[], %s::text[]) AS own (ask, subject)
+), hop AS (
+    SELECT DISTINCT own.ask, link.other AS subject
+    FROM own JOIN links AS link ON link.subject = own.subject
 ), far AS (
-    SELECT link.other
-    FROM links AS link JOIN hop ON link.subject = hop.other
-    WHERE hop.other !~ '^(container|truck|manifest):'  -- they carry other people's cargo too: no way through
+    SELECT DISTINCT hop.ask, link.other AS subject
+    FROM hop JOIN links AS link ON link.subject = hop.subject
+    WHERE hop.subject !~ '^(container|truck|manifest):'  -- they carry other people's cargo too: no way through
 )
-SELECT other FROM hop UNION SELECT other FROM far
+SELECT ask, subject FROM hop UNION SELECT ask, subject FROM far
 """
 
 
-def reached(connection: psycopg.Connection[Any], own: Sequence[str]) -> list[str]:
-    """The other subjects of the same consignment, at most two links away; no other box if asked about a box."""
+def reached(connection: psycopg.Connection[Any], asks: Sequence[Sequence[str]]) -> list[list[str]]:
+    """For each question its subjects' consignment: the other subjects, at most two links away, in order.
+
+    No other box is among them when the question is about a box.
+    """
+    flat = [(ask, subject) for ask, own in enumerate(asks) for subject in own]
+    numbers, subjects = [ask for ask, _ in flat], [subject for _, subject in flat]
+    found: list[set[str]] = [set() for _ in asks]
+    for ask, subject in connection.execute(REACHED, (numbers, subjects), prepare=True):
+        found[ask].add(subject)
+    return [_others(own, others) for own, others in zip(asks, found, strict=True)]
+
+
+def _others(own: Sequence[str], found: set[str]) -> list[str]:
     asks_for_box = any(subject.startswith("container:") for subject in own)
-    found = {row[0] for row in connection.execute(REACHED, {"own": list(own)}, prepare=True)} - set(own)
-    return sorted(other for other in found if not (asks_for_box and other.startswith("container:")))
+    return sorted(other for other in found.difference(own) if not (asks_for_box and other.startswith("container:")))
 
 
 KNOWN = """

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS timeline (
     sort        text COLLATE "C",            -- NULL: a remark on another line
     content     bytea NOT NULL               -- JSON: Line, or Remark
 );
-CREATE INDEX IF NOT EXISTS timeline_subject ON timeline (subject);
+CREATE INDEX IF NOT EXISTS timeline_subject_position ON timeline (subject, position);
 """
 
 
@@ -253,11 +253,16 @@ def position(connection: psycopg.Connection[Any]) -> int:
     return row[0] if row else 0
 
 
-KNOWN = """
-SELECT DISTINCT subject FROM timeline WHERE subject = ANY(%s)
+TIPS = """
+SELECT asked.subject, (SELECT max(position) FROM timeline WHERE timeline.subject = asked.subject)
+FROM unnest(%s::text[]) AS asked (subject)
 """
 
 
-def known(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> set[str]:
-    """Which of these subjects have a line."""
-    return {row[0] for row in connection.execute(KNOWN, (list(subjects),), prepare=True)}
+def tips(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> dict[str, int]:
+    """The position of the newest fact of each of these subjects; those without one are left out.
+
+    Lines of a subject that were read before stay as they were for as long as its tip does.
+    """
+    rows = connection.execute(TIPS, (list(subjects),), prepare=True)
+    return {subject: tip for subject, tip in rows if tip is not None}

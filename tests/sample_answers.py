@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from api.track import KINDS, Answer, Header, Journey, Standing
+from api.answer import KINDS, Answer, Header, Journey, Standing
 from billing.metering import UsageReport, UsageRow
 from domain.milestones import MILESTONES
 from projections.timeline import Line, Remark

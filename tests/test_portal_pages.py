@@ -9,7 +9,7 @@ import pytest
 from api.identity import COOKIE
 from api.portal import language, pages, view
 from api.portal.pages import local
-from api.track import Answer
+from api.answer import Answer
 from tests import sample_answers
 from tests.fixtures_node import Node
 from tests.test_report_api import GATE_IN

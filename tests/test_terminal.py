@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from api import terminal
-from api.track import Answer
+from api.answer import Answer
 from tests import sample_answers
 
 

@@ -1,6 +1,7 @@
 """Asking: one timeline from any number, every answer a delivery, free beside paid."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -174,3 +175,30 @@ def test_the_database_itself_refuses_a_price_for_a_government_item(node: Node) -
 def test_the_openapi_document_lists_the_routes_without_a_login(node: Node) -> None:
     paths = node.client.get("/schema/openapi.json").json()["paths"]
     assert {"/v1/reports", "/v1/track/{number}", "/v1/feed", "/v1/usage"} <= set(paths)
+
+
+def test_an_answer_made_before_does_not_outlive_what_it_rests_on(node: Node) -> None:
+    """A line, a link and a retraction each make the next answer a new one; the position always moves on."""
+    node.tell(STORY[1])
+    first = node.get("/v1/track/CSQU3054383").json()
+    assert node.get("/v1/track/CSQU3054383").json() == first
+    node.tell(event("5", "GATE_IN", "2026-03-02T10:00:00+08:00", subject="container:TOLU4734787", document="D"))
+    assert node.get("/v1/track/CSQU3054383").json() == {**first, "position": 2}
+    node.tell(event("6", "DISCHARGED", "2026-03-03T10:00:00+08:00", subject="bl:KOUA0000001", refs=[BOX]))
+    assert codes(node.get("/v1/track/CSQU3054383")) == ["GATE_IN", "DISCHARGED"]
+    node.tell({"id": "7", "document": "D", "function": "cancel"})
+    [line] = node.get("/v1/track/TOLU4734787").json()["lines"]
+    assert line["retracted"]["source"] == "terminal"
+
+
+def test_many_questions_at_once_are_each_answered_and_each_recorded(node: Node) -> None:
+    node.tell(*STORY)
+    numbers = ["CSQU3054383", "KOUA0000001", "TOLU4734787"] * 10
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda number: node.get(f"/v1/track/{number}"), numbers))
+    assert [answer.status_code for answer in answers] == [200, 200, 404] * 10
+    assert [answer.json()["number"] for answer in answers if answer.status_code == 200] == [
+        "CSQU3054383",
+        "KOUA0000001",
+    ] * 10
+    assert node.rows("SELECT count(*) FROM commerce_events WHERE topic = 'delivery.made'") == [(30,)]

@@ -1,6 +1,6 @@
 """The portal: ask for a number, sign in, see what was used. Pages need no script and load nothing from elsewhere.
 
-A timeline page is handed over like an answer of the API: `hand_over` records the delivery before the bytes leave. Forms
+A timeline page is handed over like an answer of the API: `Asker` records the delivery before the bytes leave. Forms
 that change something are taken from our own pages only (Sec-Fetch-Site, or Origin from older browsers).
 """
 
@@ -21,12 +21,11 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from api import settle
-from api.delivery import Deliveries
+from api.asking import Asker, Pool
 from api.identity import COOKIE, SESSION, Account, Gatekeeper
 from api.portal import language, view
 from api.portal.language import Lang
 from api.problems import RETRY_AFTER_SECONDS, NoCredential, status_of
-from api.track import Pool, hand_over
 from billing import tariff
 from domain import identifiers
 from domain.catalogue import Price
@@ -162,15 +161,13 @@ def search(number: FromQuery[str] = "") -> Redirect:
 
 
 @get("/track/{number:path}")
-async def track(
-    request: AnyRequest, number: FromPath[str], pool: NamedDependency[Pool], deliveries: NamedDependency[Deliveries]
-) -> Response[str]:
+async def track(request: AnyRequest, number: FromPath[str], asker: NamedDependency[Asker]) -> Response[str]:
     """The timeline of a number."""
     asked = identifiers.stored(str(number).removeprefix("/")[:NUMBER_MAX])
     if request.user is None:
         return gate(request, local(f"/track/{quote(asked, safe='')}"))
     try:
-        told = await hand_over(pool, deliveries, request, asked)
+        told = await asker.answer(request.user, asked)
     except Unknown:
         return page(request, "unknown.html", status=HTTPStatus.NOT_FOUND, number=asked)
     return page(request, "timeline.html", timeline=view.arrange(told, spoken(request), datetime.now(UTC)))

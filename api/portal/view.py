@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from api import words
-from api.track import KINDS, Answer, Journey
+from api.answer import KINDS, Answer, Journey
 from projections.timeline import Line
 
 ATTENTION = frozenset(
