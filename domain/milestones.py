@@ -12,6 +12,8 @@ The canonical codes and the pairing are Kouan's own; the lists are those of the 
 known here is kept as reported and shown as such.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 
@@ -227,6 +229,7 @@ DEC_CLOSED AVAILABLE APPOINTED GATE_OUT STATION_OUT AIR_DLV AIR_DDL ESEAL_OFF PO
 _RANK = {code: place for place, code in enumerate(_ORDER.split())}
 
 
+@lru_cache(maxsize=1 << 12)
 def rank(code: str) -> int:
     """Where the milestone usually comes; a reversal directly after the milestone, an unknown code after all.
 

@@ -131,6 +131,7 @@ def find(code: str) -> Place | None:
     return port and msgspec.structs.replace(port, zone=_zone_at(port.country, port.lat, port.lon))
 
 
+@lru_cache(maxsize=1 << 14)
 def name(code: str, lang: str) -> str:
     """The name in Chinese if `lang` begins with zh and there is one, else in English; the code if it is not known.
 

@@ -71,16 +71,22 @@ def position(connection: psycopg.Connection[Any], name: str) -> int:
     return row[0] if row else 0
 
 
-def step(connection: psycopg.Connection[Any], journal: Journal, each: ReadModel, limit: int = BATCH) -> int:
-    """Take a model one batch further. Returns how many entries were read; 0 means it is up to date.
+def step(connection: psycopg.Connection[Any], journal: Journal, models: Sequence[ReadModel], limit: int = BATCH) -> int:
+    """Take models one batch further; those that have come equally far share what is read.
 
-    A batch that fails is halved until the entry that cannot be taken stands alone and goes to the dead letters.
+    Returns how many entries were read; 0 means that all are up to date. A batch that fails is halved until the entry
+    that cannot be taken stands alone and goes to the dead letters.
     """
-    reached = position(connection, each.name)
-    entries = journal.read(connection, after=reached, limit=limit)
-    if entries:
-        _project(connection, each, reached, entries)
-    return len(entries)
+    places: dict[int, list[ReadModel]] = {}
+    for each in models:
+        places.setdefault(position(connection, each.name), []).append(each)
+    count = 0
+    for reached, together in places.items():
+        entries = journal.read(connection, after=reached, limit=limit)
+        for each in together if entries else ():
+            _project(connection, each, reached, entries)
+        count += len(entries)
+    return count
 
 
 def _project(connection: psycopg.Connection[Any], each: ReadModel, reached: int, entries: list[Entry]) -> None:
@@ -149,9 +155,9 @@ def catch_up(
     connection: psycopg.Connection[Any], journal: Journal, models: Sequence[ReadModel], batch: int = BATCH
 ) -> None:
     """Take the models of a journal to its end."""
-    for each in models:
-        while each.journal == journal.name and step(connection, journal, each, batch):
-            pass
+    own = [each for each in models if each.journal == journal.name]
+    while step(connection, journal, own, batch):
+        pass
 
 
 def rebuild(connection: psycopg.Connection[Any], journal: Journal, each: ReadModel, batch: int = BATCH) -> None:
@@ -203,8 +209,7 @@ class Runner:
 
     def _follow(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
-            moved = [step(connection, self.journal, each) for each in self.models]
-            if not any(moved):
+            if not step(connection, self.journal, self.models):
                 for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                     pass
 

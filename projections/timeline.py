@@ -136,46 +136,57 @@ CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
 
 def _order(told: Stated, position: int) -> str:
     classifier = told.classifier if isinstance(told, Moved) else "ACT"
-    instant = told.happened_at.strftime("%Y%m%d%H%M%S%f")
-    return f"{instant} {CLASSES[classifier]} {rank(told.code):04d} {position:016d}"
+    return f"{told.happened_at.isoformat()} {CLASSES[classifier]} {rank(told.code):04d} {position:016d}"
 
 
 def _line(entry: Entry, told: Stated) -> Line:
     milestone = MILESTONES.get(told.code)
     name = told.text or told.raw_code
-    moved: dict[str, Any] = {}
+    common: dict[str, Any] = {
+        "position": entry.position,
+        "subject": entry.stream,
+        "fact_id": entry.fact_id,
+        "fact": tag_of(type(told)),
+        "code": told.code,
+        "zh": milestone.zh if milestone else name,
+        "en": milestone.en if milestone else name,
+        "happened_at": local(told.happened_at, told.zone),
+        "zone": told.zone,
+        "zone_from": told.zone_from,
+        "recorded_at": told.recorded_at,
+        "source": told.source,
+        "raw_code": told.raw_code,
+        "text": told.text,
+        "message_id": told.message_id,
+        "sent_at": told.sent_at,
+        "refs": told.refs,
+        "warnings": told.warnings,
+    }
     if isinstance(told, Moved):
-        moved = {field: getattr(told, field) for field in MOVED}
-        moved |= {"place_zh": places.name(told.place, "zh"), "place_en": places.name(told.place, "en")}
-    elif isinstance(told, Received):
+        return _moved(told, common)
+    if isinstance(told, Received):
         zh, en = CUSTOMS.get(told.place, (told.place, told.place))
-        moved = {"classifier": "ACT", "place": told.place, "place_zh": zh, "place_en": en}
+        return Line(**common, classifier="ACT", place=told.place, place_zh=zh, place_en=en)
+    return Line(**common, classifier="ACT")
+
+
+def _moved(told: Moved, common: dict[str, Any]) -> Line:
     return Line(
-        position=entry.position,
-        subject=entry.stream,
-        fact_id=entry.fact_id,
-        fact=tag_of(type(told)),
-        code=told.code,
-        zh=milestone.zh if milestone else name,
-        en=milestone.en if milestone else name,
-        happened_at=local(told.happened_at, told.zone),
-        zone=told.zone,
-        zone_from=told.zone_from,
-        recorded_at=told.recorded_at,
-        source=told.source,
-        raw_code=told.raw_code,
-        text=told.text,
-        message_id=told.message_id,
-        sent_at=told.sent_at,
-        refs=told.refs,
-        warnings=told.warnings,
-        **moved,
+        **common,
+        classifier=told.classifier,
+        place=told.place,
+        place_zh=places.name(told.place, "zh"),
+        place_en=places.name(told.place, "en"),
+        facility=told.facility,
+        mode=told.mode,
+        transport=told.transport,
+        laden=told.laden,
+        pieces=told.pieces,
+        pieces_total=told.pieces_total,
+        partial=told.partial,
+        weight_kg=told.weight_kg,
+        seal=told.seal,
     )
-
-
-MOVED = (
-    "classifier place facility mode transport laden pieces pieces_total partial weight_kg seal".split()  # noqa: SIM905
-)
 
 
 @lru_cache(maxsize=1024)
