@@ -23,7 +23,7 @@ export LAUNCHER
 
 help: ## 列出目标 / list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
-	@printf '  %s\n' '参数 / arguments: make run ARGS="--help", make test ARGS="-k embedded", make bench SIZE=large'
+	@printf '  %s\n' '参数 / arguments: make run ARGS="--help", make test ARGS="-k embedded", make bench SIZE=10m'
 
 run: .venv/run.stamp ## 启动口岸 / start the port: http://127.0.0.1:8000
 	@exec .venv/bin/kouan run $(ARGS)

@@ -6,6 +6,7 @@ Every rate stands beside a limit measured in the same run: COPY of the same rows
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from api import embedded, schema
-from tests.bench import read, write
+from tests.bench import breakdown, read, write
 from tests.bench.servers import Bench
 
 SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
@@ -22,7 +23,7 @@ SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 def main() -> None:
     """Measure everything, tell it line by line, then as JSON."""
     arguments = argparse.ArgumentParser(prog="make bench")
-    arguments.add_argument("--size", choices=SIZES, default="100k", help="facts in the journal before measuring")
+    arguments.add_argument("--size", choices=SIZES, default=os.environ.get("SIZE") or "100k", help="facts in the journal before measuring")
     arguments.add_argument("--seconds", type=float, default=8.0, help="length of each phase")
     options = arguments.parse_args()
     figures: dict[str, float] = {}
@@ -41,6 +42,7 @@ def _measure(bench: Bench, size: int, seconds: float, figures: dict[str, float])
     start = time.monotonic()
     write.fill(bench, size, figures)
     write.append(bench, figures)
+    breakdown.breakdown(bench, figures)
     with bench.api() as port:
         write.ingest(bench, port, seconds, figures)
         read.project(bench, figures)
