@@ -23,7 +23,8 @@ SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 def main() -> None:
     """Measure everything, tell it line by line, then as JSON."""
     arguments = argparse.ArgumentParser(prog="make bench")
-    arguments.add_argument("--size", choices=SIZES, default=os.environ.get("SIZE") or "100k", help="facts in the journal before measuring")
+    size = os.environ.get("SIZE") or "100k"
+    arguments.add_argument("--size", choices=SIZES, default=size, help="facts in the journal before measuring")
     arguments.add_argument("--seconds", type=float, default=8.0, help="length of each phase")
     options = arguments.parse_args()
     figures: dict[str, float] = {}
