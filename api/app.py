@@ -58,6 +58,12 @@ ROUTES: tuple[Any, ...] = (
     *sources.ROUTES,
     *pages.ROUTES,
 )
+OPENAPI = OpenAPIConfig(
+    title="Kouan 口岸",
+    version="1",
+    path="/schema",
+    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],  # no page from elsewhere
+)
 POOL_SIZE = 10
 STATEMENT_MS_MAX = 15_000
 SWITCH_SECONDS = 0.0005  # the writer, back from the database, need not wait long for a thread that reads messages
@@ -66,46 +72,44 @@ GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and no
 
 def build(conninfo: str) -> Litestar:
     """The web application on a database whose tables are there (api/schema.py)."""
-    cargo, commerce = Journal("cargo", conninfo), Journal("commerce", conninfo)
-    pool = open_pool(conninfo)
-    cargo_writer, commerce_writer = Writer(cargo), Writer(commerce)
-    deliveries = Deliveries(commerce_writer, pool)
-    asker = Asker(pool, deliveries)
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        yield
-        asker.stop()
-        for writer in (cargo_writer, commerce_writer):
-            writer.stop()
-        pool.close()
-        cargo.close()
-        commerce.close()
-
+    works = Works(conninfo)
     app = Litestar(
         route_handlers=ROUTES,
         dependencies={
-            "asker": _given(asker),
-            "cargo": _given(cargo_writer),
-            "deliveries": _given(deliveries),
-            "pool": _given(pool),
+            "asker": _given(works.asker),
+            "cargo": _given(works.cargo),
+            "deliveries": _given(works.deliveries),
+            "pool": _given(works.pool),
         },
         middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],
         exception_handlers=problems.HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
-        lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(
-            title="Kouan 口岸",
-            version="1",
-            path="/schema",
-            render_plugins=[
-                JsonRenderPlugin(path=["/", "/openapi.json"]),
-                YamlRenderPlugin(),
-            ],  # no page from elsewhere
-        ),
+        lifespan=[works.lifespan],
+        openapi_config=OPENAPI,
     )
-    app.state.gatekeeper = Gatekeeper(pool)
+    app.state.gatekeeper = Gatekeeper(works.pool)
     return app
+
+
+class Works:
+    """What runs behind the routes of one process."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
+        self.cargo, self.commerce = (Writer(journal) for journal in self.journals)
+        self.pool = open_pool(conninfo)
+        self.deliveries = Deliveries(self.commerce, self.pool)
+        self.asker = Asker(self.pool, self.deliveries)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        """At the end whoever waits is answered, and what is queued is written."""
+        yield
+        for each in (self.asker, self.cargo, self.commerce):
+            each.stop()
+        self.pool.close()
+        for journal in self.journals:
+            journal.close()
 
 
 def open_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:

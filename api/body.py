@@ -6,7 +6,7 @@ BODY_BYTES_MAX. Sizes are bytes, times seconds. Source of the coding: RFC 9110 (
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -29,8 +29,8 @@ async def body_of(request: Request[Any, Any, Any]) -> bytes:
     found: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(limits.BODY_SECONDS_MAX), aclosing(pieces(request)) as coming:
-            async for piece in coming:
+        async with asyncio.timeout(limits.BODY_SECONDS_MAX), aclosing(request.stream()) as raw:
+            async for piece in pieces(request, raw):
                 size += len(piece)
                 if size > limits.BODY_BYTES_MAX:
                     raise limits.body_too_large()
@@ -42,24 +42,23 @@ async def body_of(request: Request[Any, Any, Any]) -> bytes:
     return found[0] if len(found) == 1 else b"".join(found)
 
 
-async def pieces(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
+async def pieces(request: Request[Any, Any, Any], raw: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """What comes, decompressed, no piece empty. Raises TooSlow, TooDense, UnknownEncoding or BadEncoding."""
     inflate = decoder(request.headers.get("content-encoding", ""))
-    async with aclosing(request.stream()) as coming:
-        while True:
-            try:
-                async with asyncio.timeout(limits.PIECE_SECONDS_MAX):
-                    piece = await anext(coming, None)
-            except TimeoutError as error:
-                raise _too_slow(limits.PIECE_SECONDS_MAX) from error
-            if piece is None:
-                break
-            if inflate is None:
-                if piece:
-                    yield piece
-                continue
-            for inflated in inflate.feed(piece):
-                yield inflated
+    while True:
+        try:
+            async with asyncio.timeout(limits.PIECE_SECONDS_MAX):
+                piece = await anext(raw, None)
+        except TimeoutError as error:
+            raise _too_slow(limits.PIECE_SECONDS_MAX) from error
+        if piece is None:
+            break
+        if inflate is None:
+            if piece:
+                yield piece
+            continue
+        for inflated in inflate.feed(piece):
+            yield inflated
     if inflate is not None:
         inflate.finish()
 

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from litestar.response import Stream
 from api import limits, problems
 from api.body import pieces
 from api.intake import MessageReceipt, receipt
-from api.parts import Cutter, Part
+from api.parts import Cutter, Part, about_envelope
 from domain.errors import KouanError
 from domain.intent import Intent, Outcome
 from domain.writer import WRITE_SECONDS_MAX, Busy, Writer
@@ -60,12 +60,12 @@ def wanted(request: Request[Any, Any, Any], stream: bool | None) -> bool:
 
 async def take(request: Request[Any, Any, Any], cargo: Writer, cutter: Cutter, understand: Understand) -> Stream:
     """Record the body part by part. Raises what a body that is not streamed raises, if nothing was recorded yet."""
-    spool, coming = Spool(), pieces(request)
+    spool, raw = Spool(), request.stream()
     try:
         try:
-            await Intake(cargo, understand, spool).run(coming, cutter)
+            await Intake(cargo, understand, spool).run(pieces(request, raw), cutter)
         except KouanError as error:
-            if not spool.told.messages or not await _drained(coming, request):
+            if not spool.told.messages or not await _passed_over(raw, error):
                 raise
             spool.stopped(error, request.url.path)
         else:
@@ -76,14 +76,14 @@ async def take(request: Request[Any, Any, Any], cargo: Writer, cutter: Cutter, u
     return Stream(spool.lines(), media_type=NDJSON, status_code=202)
 
 
-async def _drained(coming: AsyncGenerator[bytes, None], request: Request[Any, Any, Any]) -> bool:
-    """Whether the rest of the body could be passed over in good time; many a client would not hear us before."""
-    await coming.aclose()
+async def _passed_over(raw: AsyncIterator[bytes], error: KouanError) -> bool:
+    """Whether the rest of the body came to its end in good time; many a client does not listen before that."""
+    if isinstance(error, limits.TooSlow):
+        return False
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.BODY_SECONDS_MAX):
-            if request.is_connected:
-                async for _ in request.stream():
-                    pass
+            async for _ in raw:
+                pass
             return True
     return False
 
@@ -177,7 +177,10 @@ class Spool:
 
 
 def _in_stream(told: MessageReceipt, part: Part) -> MessageReceipt:
-    """A receipt whose problem is told by its place in the whole body."""
+    """A receipt whose problem is told by its place in the whole body; what UNZ says is told once, at the end."""
+    if told.warnings:
+        odd = [warning for warning in told.warnings if not about_envelope(warning)]
+        told = msgspec.structs.replace(told, warnings=odd)
     if told.problem is None:
         return told
     path = _NUMBERED.sub(lambda found: f"UNH[{int(found[1]) + part.messages}]", told.problem.path)

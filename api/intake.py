@@ -13,10 +13,13 @@ from uuid import UUID, uuid4
 import msgspec
 
 from api.formats import registry as formats
+from api.limits import REFERENCE_BYTES_MAX
 from domain import clocks, container, declaration, shipment
 from domain.fact import Stated, digest_id, identity
 from domain.intent import Intent, Mending, Message, NewFact, Outcome, Told, Transmission
 from domain.report import Fault, Movement, Reading, Receipt
+
+UTF8_BYTES_MAX = 4  # of a character
 
 
 class MessageReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -88,17 +91,19 @@ def _intent(
     whole = (reading.start, reading.end) == (0, len(transmission.body))
     digest = transmission.digest if whole else sha256(transmission.body[reading.start : reading.end]).digest()
     sent_at = reading.sent_at or transmission.sent_at
+    unwritable = _unwritable(reading, has_nul=has_nul)
+    fault = reading.fault or unwritable or untimely
     message = Message(
         message_id=digest_id(transmission.source, transmission.format, reading.key),
         transmission=transmission,
         start=reading.start,
         end=reading.end,
         digest=digest,
-        document=reading.document,
+        document="" if unwritable else reading.document,
         function=reading.function,
         sent_at=sent_at,
         warnings=reading.warnings,
-        fault=reading.fault or (_unwritable(reading) if has_nul else None) or untimely,
+        fault=fault and _writable(fault),
     )
     if message.fault:
         return Intent(message=message, mending=mending)
@@ -118,12 +123,28 @@ def _fact(report: Movement | Receipt, message: Message, sent_at: datetime | None
     return NewFact(report.subject, identity(report.subject, told), told)
 
 
-def _unwritable(reading: Reading) -> Fault | None:
-    """PostgreSQL text holds no NUL; a reference with one is no reference."""
-    texts = [reading.document, *(report.subject for report in reading.reports)]
-    if any("\x00" in text for text in texts):
-        return Fault("text.nul", "A reference holds a NUL character", reading.start)
+def _unwritable(reading: Reading, *, has_nul: bool) -> Fault | None:
+    """PostgreSQL text holds no NUL, and its indexes no long text; a reference with one, or so long, is no reference."""
+    texts = [reading.document]
+    for report in reading.reports:
+        texts.append(report.subject)
+        texts += report.refs
+    if has_nul and any("\x00" in text for text in texts):
+        return Fault("text.nul", "编号含空字符 / a reference holds a NUL character", reading.start)
+    longest = max(texts, key=len)
+    if len(longest) * UTF8_BYTES_MAX > REFERENCE_BYTES_MAX and len(longest.encode()) > REFERENCE_BYTES_MAX:
+        detail = (
+            f"编号超过 {REFERENCE_BYTES_MAX} 字节：{longest[:60]!r}… / "
+            f"a reference of more than {REFERENCE_BYTES_MAX} bytes: {longest[:60]!r}…"
+        )
+        return Fault("text.long", detail, reading.start)
     return None
+
+
+def _writable(fault: Fault) -> Fault:
+    """What a fault quotes may hold a NUL, too."""
+    path, detail = (text.replace("\x00", "␀") for text in (fault.path, fault.detail))
+    return fault if (path, detail) == (fault.path, fault.detail) else Fault(fault.code, detail, fault.offset, path)
 
 
 # --- what the source is told ---

@@ -30,6 +30,7 @@ SEGMENT_CHARS_MAX = 16_384  # of EDIFACT
 MESSAGE_SEGMENTS_MAX = 200_000
 BODY_SEGMENTS_MAX = 1_000_000
 EDIFACT_KEY_CHARS_MAX = 400
+REFERENCE_BYTES_MAX = 2_100  # of a subject, a reference or a document, in UTF-8: an index of PostgreSQL holds 2,700
 
 
 class TooLarge(Malformed):

@@ -222,7 +222,7 @@ class _Interchange:
     def __init__(self) -> None:
         self.una = self.unb = self.ung = b""
         self.messages = self.groups = 0
-        self.release, self.terminator = ord("?"), ord("'")
+        self.element, self.release, self.terminator = b"+", ord("?"), ord("'")
         self.tag = _tags("+", ":")
 
     def ended(self, held: bytes | bytearray, begin: int, at: int) -> bool:
@@ -250,7 +250,7 @@ class _Interchange:
         told = syntax.separators(una.decode("latin-1"))
         component, element, release, terminator = told or (":", "+", "?", "'")
         self.una, self.unb, self.ung = una, b"", b""
-        self.release, self.terminator = ord(release), ord(terminator)
+        self.element, self.release, self.terminator = element.encode("latin-1"), ord(release), ord(terminator)
         self.tag = _tags(element, component)
         return said
 
@@ -282,7 +282,8 @@ class _Interchange:
         at = -1
         while (at := stretch.find(self.terminator, at + 1)) >= 0:
             if self.ended(stretch, 0, at + 1):
-                return stretch[: at + 1]
+                head, glued, _ = stretch[: at + 1].partition(b"UNH" + self.element)
+                return head + bytes([self.terminator]) if glued else head  # its own terminator may be lost
         return b""
 
     def _parts(self, segment: bytes) -> list[str]:
@@ -304,6 +305,11 @@ class _Interchange:
         return said
 
 
+def about_envelope(warning: str) -> bool:
+    """Whether a reader says this of a UNZ that is missing or counts something else: of a part it is always so."""
+    return _OF_UNZ.match(warning) is not None
+
+
 def _tags(element: str, component: str) -> re.Pattern[bytes]:
     """A service segment's tag, be it broken over two lines; a UNA; a UNB glued to what it follows."""
     plus, colon = re.escape(element.encode("latin-1")), re.escape(component.encode("latin-1"))
@@ -319,6 +325,7 @@ def _plain(tag: bytes) -> str:
     return tag.translate(None, b"\r\n").decode("latin-1")
 
 
+_OF_UNZ = re.compile(r"UNZ 声明 |'UNZ |交换 .* 没有 UNZ /")
 _HEADS = frozenset({"UNG", "UNA", "UNB"})
 _UNA_BYTES = len(b"UNA:+.? '")
 _SPACE = ord(" ")

@@ -5,7 +5,7 @@ in the order of their sending; so a cancellation that comes before its original 
 comes after its replacement is taken back at once. Pure; times are UTC.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -40,11 +40,34 @@ def withdrawn(messages: Iterable[Said]) -> dict[UUID, Said]:
     >>> withdrawn([second, first]) == {ids[3]: second}, withdrawn([first])
     (True, {})
     """
-    ordered = sorted(messages, key=lambda said: said.order)
-    stated_last = {fact_id: place for place, said in enumerate(ordered) for fact_id in said.fact_ids}
-    gone = {}
-    for fact_id, place in stated_last.items():
-        later = next((said for said in ordered[place + 1 :] if said.function != "original"), None)
-        if later is not None:
-            gone[fact_id] = later
+    gone: dict[UUID, Said] = {}
+    met: set[UUID] = set()
+    later: Said | None = None
+    for said in sorted(messages, key=lambda said: said.order, reverse=True):
+        for fact_id in said.fact_ids:
+            if later is not None and fact_id not in met:
+                gone[fact_id] = later
+            met.add(fact_id)
+        if said.function != "original":
+            later = said
     return gone
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """A fact that stands no longer, or again."""
+
+    gone: bool
+    by: Said  # the message that takes it back, or the last one that states it
+
+
+def changes(before: Sequence[Said], after: Sequence[Said]) -> dict[UUID, Change]:
+    """What becomes of the facts of a document whose messages were `before` and are `after`."""
+    if all(each.function == "original" for each in after):
+        return {}
+    was, gone = withdrawn(before), withdrawn(after)
+    last = {fact_id: each for each in sorted(after, key=lambda said: said.order) for fact_id in each.fact_ids}
+    return {
+        fact_id: Change(fact_id in gone, gone.get(fact_id, said))
+        for fact_id, said in last.items()
+        if (fact_id in gone) != (fact_id in was)
+    }

@@ -5,7 +5,8 @@ one that is refused does not harm its neighbours. Three identities: the message 
 (its meaning, domain/fact.py), the document (what a later message may cancel or replace, domain/documents.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import psycopg
 
 from domain import documents, fact, messages, quarantine
 from domain.binary import Row, texts, uuids
-from domain.documents import Said
+from domain.documents import Change, Said
 from domain.fact import Confirmed, Corrected, Fact, Reinstated, Retracted, Stated, digest_id
 from domain.intent import Intent, Message, NewFact, Outcome, Status, Told
 from domain.journal import JournalRecorder
@@ -75,6 +76,7 @@ class Batch:
         self.known: dict[UUID, NewFact] = {}
         self.seen: dict[UUID, Seen] = {}
         self.said: dict[Key, list[Said]] = {}
+        self.stood: dict[Key, int] = {}  # how many of them were there before this batch
         self.taken: list[Taken] = []
         self.mended: dict[UUID, tuple[UUID, list[UUID]]] = {}
         self.desk: dict[UUID, quarantine.State] = {}
@@ -109,29 +111,13 @@ class Batch:
             self.seen = messages.seen(cursor, [message.message_id for message in came])
             if keys := {_key(message) for message in came if message.document}:
                 self.said = messages.said(cursor, keys)
+                self.stood = {key: len(said) for key, said in self.said.items()}
             self._look_up_quarantine(cursor, came)
         ids = [new.fact_id for intent in self.intents if self.again or not intent.fresh for new in intent.facts]
         ids += [fact_id for _, fact_ids in self.mended.values() for fact_id in fact_ids]
-        ids += self._ids_of_documents(came)
         self._look_up_facts(cursor, ids)
         self._look_up_confirmations(cursor)
         self._look_up_heads(cursor)
-
-    def _ids_of_documents(self, came: Iterable[Message]) -> list[UUID]:
-        """The facts of documents that change, and what may have been said of them."""
-        changing = {_key(message) for message in came if message.document and message.function != "original"}
-        changing |= {key for key, said in self.said.items() if any(each.function != "original" for each in said)}
-        ids: list[UUID] = []
-        for key in changing:
-            stated = {fact_id for each in self.said[key] for fact_id in each.fact_ids}
-            by = [each.message_id for each in self.said[key]]
-            own = {fact_id for intent in self.intents for fact_id in _stated(intent, key)}
-            for fact_id in stated | own:
-                target = (fact_id, _confirmation_id(fact_id, key[0]))
-                ids += target
-                ids += [_withdrawal_id(each, message_id) for each in target for message_id in by]
-                ids += [_reinstatement_id(each, message_id) for each in target for message_id in by]
-        return ids
 
     def _look_up_quarantine(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
         """Which of those that may not be taken were mended before; how those stand that are being mended."""
@@ -203,13 +189,16 @@ class Batch:
 
     def _take_again(self, intent: Intent, message: Message, before: Seen) -> Outcome:
         """The same message once more; or our own, committed by an attempt whose reply was lost."""
-        ours = before.transmission_id == message.transmission.transmission_id
+        ours = (before.transmission_id, before.start) == (message.transmission.transmission_id, message.start)
         streams = {new.fact_id: new.stream for new in intent.facts}
-        told = [
-            Told(fact_id, streams.get(fact_id, ""), self._stated_by(fact_id, message) if ours else "duplicate")
-            for fact_id in before.fact_ids
-        ]
-        return Outcome(status=before.status if ours else "duplicate", message_id=message.message_id, facts=told)
+        told = [Told(fact_id, streams.get(fact_id, ""), "duplicate") for fact_id in before.fact_ids]
+        if not ours:
+            return Outcome(status="duplicate", message_id=message.message_id, facts=told)
+        first = dict(zip(reversed(before.fact_ids), reversed(range(len(told))), strict=True))  # said twice is said once
+        for fact_id, place in first.items():
+            told[place] = msgspec.structs.replace(told[place], status=self._stated_by(fact_id, message))
+        outcome = Outcome(status=before.status, message_id=message.message_id, facts=told)
+        return _waiting(outcome, message) if message.document and self._waits(message) else outcome
 
     def _stated_by(self, fact_id: UUID, message: Message) -> Literal["recorded", "duplicate", "confirmed"]:
         """What this very message did for a fact that is in the journal."""
@@ -250,7 +239,8 @@ class Batch:
         elif "confirmed" in statuses:
             status = "confirmed"
         fact_ids = tuple([item.fact_id for item in told])
-        self.seen[message.message_id] = Seen(message.transmission.transmission_id, message.digest, status, fact_ids)
+        here = (message.transmission.transmission_id, message.start)
+        self.seen[message.message_id] = Seen(*here, message.digest, status, fact_ids)
         self.taken.append(Taken(message, status, fact_ids))
         if message.document:
             said = Said(message.message_id, messages.sent(message), message.function, fact_ids)
@@ -271,9 +261,10 @@ class Batch:
     # --- documents: what their messages, taken together, no longer state ---
 
     def _settle_documents(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> list[Outcome]:
-        for key, said in self.said.items():
-            if any(each.function != "original" for each in said):
-                self._settle(key, said)
+        changed = {key: documents.changes(said[: self.stood[key]], said) for key, said in self.said.items()}
+        self._look_up_changes(cursor, changed)
+        for key, changes in changed.items():
+            self._settle(key, changes)
         came = {message.message_id: message for message, *_ in self.taken if message.document}
         waiting = {mine for mine, message in came.items() if self._waits(message)}
         arrived = [
@@ -292,21 +283,33 @@ class Batch:
         """A cancellation of what has not been said yet."""
         return message.function == "cancel" and not any(each.fact_ids for each in self.said[_key(message)])
 
-    def _settle(self, key: Key, said: list[Said]) -> None:
-        gone = documents.withdrawn(said)
-        by = [each.message_id for each in said]
-        for fact_id in dict.fromkeys(fact_id for each in said for fact_id in each.fact_ids):
+    def _look_up_changes(self, cursor: psycopg.Cursor[Any], changed: dict[Key, dict[UUID, Change]]) -> None:
+        """The facts that change, and what takes their place. As many ids as facts, however often a document came."""
+        ids: set[UUID] = set()
+        for key, changes in changed.items():
+            for fact_id, change in changes.items():
+                for target in (fact_id, _confirmation_id(fact_id, key[0])):
+                    ids |= {target, _withdrawal_id(target, change.by.message_id)}
+                    ids.add(_reinstatement_id(target, change.by.message_id))
+            ids.update(chain.from_iterable({change.by.fact_ids for change in changes.values() if change.gone}))
+        self._look_up_facts(cursor, list(ids.difference(self.known)))
+        self._look_up_heads(cursor)
+
+    def _settle(self, key: Key, changes: dict[UUID, Change]) -> None:
+        successors = {change.by.message_id: self._milestones(change.by) for change in changes.values() if change.gone}
+        for fact_id, change in changes.items():
             target = self._target(fact_id, key[0])
-            if target is None:
-                continue
-            was = any(_withdrawal_id(target, each) in self.known for each in by)
-            back = any(_reinstatement_id(target, each) in self.known for each in by)
-            if fact_id in gone:
-                if not was or (back and _withdrawal_id(target, gone[fact_id].message_id) not in self.known):
-                    self._withdraw(key, target, fact_id, gone[fact_id])
-            elif was:
-                last = max((each for each in said if fact_id in each.fact_ids), key=lambda each: each.order)
-                self._reinstate(key, target, last)
+            if target is not None and change.gone:
+                told = self.known[fact_id]
+                successor = successors[change.by.message_id].get((told.stream, _code(told.fact)))
+                self._withdraw(key, told, target, change.by, successor if target == fact_id else None)
+            elif target is not None:
+                self._reinstate(key, target, change.by)
+
+    def _milestones(self, said: Said) -> dict[tuple[str, str], UUID]:
+        """The facts of a message by stream and code, the first of each."""
+        found = ((fact_id, self.known[fact_id]) for fact_id in reversed(said.fact_ids) if fact_id in self.known)
+        return {(known.stream, _code(known.fact)): fact_id for fact_id, known in found}
 
     def _target(self, fact_id: UUID, source: str) -> UUID | None:
         """What this source can take back: the fact if it was the first to state it, else its confirmation."""
@@ -316,16 +319,14 @@ class Batch:
         confirmation_id = _confirmation_id(fact_id, source)
         return confirmation_id if confirmation_id in self.known else None
 
-    def _withdraw(self, key: Key, target: UUID, fact_id: UUID, by: Said) -> None:
+    def _withdraw(self, key: Key, told: NewFact, target: UUID, by: Said, successor: UUID | None) -> None:
         withdrawal_id = _withdrawal_id(target, by.message_id)
         if withdrawal_id in self.known:
             return
-        told = self.known[fact_id]
-        successor = next((each for each in by.fact_ids if self._same_milestone(each, told)), None)
         common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
         reason = f"{by.function} of {key[1]}"
         withdrawal: Fact = Retracted(**common, message_id=by.message_id, reason=reason)
-        if successor is not None and target == fact_id:
+        if successor is not None:
             withdrawal = Corrected(**common, message_id=by.message_id, reason=reason, replaced_by=successor)
         self._append(NewFact(told.stream, withdrawal_id, withdrawal))
 
@@ -335,10 +336,6 @@ class Batch:
             common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
             told = Reinstated(**common, message_id=by.message_id)
             self._append(NewFact(self.known[target].stream, reinstatement_id, told))
-
-    def _same_milestone(self, other: UUID, told: NewFact) -> bool:
-        known = self.known.get(other)
-        return known is not None and (known.stream, _code(known.fact)) == (told.stream, _code(told.fact))
 
     def _now(self, by: Said) -> Any:
         """When Kouan was told: the newest receipt of this batch."""
@@ -354,11 +351,9 @@ class Batch:
 
     def _store(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> None:
         messages.store(cursor, self.taken, [(message, message_id) for _, message, message_id, _ in self.faults])
-        for intent, message, message_id, fault in self.faults:
-            if intent.mending is None:
-                quarantine.keep(cursor, message_id, message, fault)
+        quarantine.keep(cursor, [each[1:] for each in self.faults if each[0].mending is None])
         if self.desk:
-            quarantine.settle(cursor, list(zip(self.intents, outcomes, strict=True)))
+            quarantine.settle(cursor, list(zip(self.intents, outcomes, strict=True)), again=self.again)
 
 
 def _key(message: Message) -> Key:
@@ -372,6 +367,8 @@ def _stated(intent: Intent, key: Key) -> list[UUID]:
 
 
 def _waiting(outcome: Outcome, message: Message) -> Outcome:
+    if outcome.status == "duplicate":
+        return outcome
     return msgspec.structs.replace(outcome, status="quarantined", fault=quarantine.unknown_document(message))
 
 

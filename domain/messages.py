@@ -16,7 +16,7 @@ from domain.documents import Said
 from domain.intent import Message, Status, Transmission
 
 MESSAGES = """
-SELECT message_id, transmission_id, digest, status, fact_ids
+SELECT message_id, transmission_id, byte_from, digest, status, fact_ids
 FROM cargo_messages
 WHERE message_id = ANY(%s)
 """
@@ -38,8 +38,11 @@ FROM STDIN (FORMAT BINARY)
 """
 QUARANTINED = """
 INSERT INTO cargo_messages
-    (message_id, transmission_id, byte_from, byte_to, source, document, digest, status, fact_ids, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, 'quarantined', '{}', %s)
+    (message_id, transmission_id, byte_from, byte_to, source, document, digest, received_at, status, fact_ids)
+SELECT *, 'quarantined', '{}'
+FROM unnest(
+    %s::uuid[], %s::uuid[], %s::int[], %s::int[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[]
+)
 ON CONFLICT DO NOTHING
 """
 Key = tuple[str, str]
@@ -50,6 +53,7 @@ class Seen(NamedTuple):
     """A message that is kept already, or about to be."""
 
     transmission_id: UUID
+    start: int  # where in the transmission
     digest: bytes
     status: Status
     fact_ids: Sequence[UUID]
@@ -66,7 +70,7 @@ class Taken(NamedTuple):
 def seen(cursor: psycopg.Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, Seen]:
     """What is known of these messages."""
     found = cursor.execute(MESSAGES, (uuids(ids),), prepare=True)
-    return {row[0]: Seen(row[1], bytes(row[2]), row[3], row[4]) for row in found}
+    return {row[0]: Seen(row[1], row[2], bytes(row[3]), row[4], row[5]) for row in found}
 
 
 def said(cursor: psycopg.Cursor[Any], keys: Iterable[Key]) -> dict[Key, list[Said]]:
@@ -93,14 +97,19 @@ def store(cursor: psycopg.Cursor[Any], taken: Sequence[Taken], faulty: Sequence[
     if taken:
         with cursor.copy(COPY) as copy:
             copy.write(COPY_HEAD + b"".join([_row(each) for each in taken]) + COPY_TAIL)
-    for message, message_id in faulty:
-        came = message.transmission
-        span = (message.start, message.end, came.source, message.document, message.digest)
-        cursor.execute(QUARANTINED, (message_id, came.transmission_id, *span, came.received_at))
+    if faulty:
+        columns = zip(*(_quarantined(*each) for each in faulty), strict=True)
+        cursor.execute(QUARANTINED, [list(column) for column in columns])
 
 
 def _values(each: Transmission) -> tuple[object, ...]:
     return msgspec.structs.astuple(each)
+
+
+def _quarantined(message: Message, message_id: UUID) -> tuple[object, ...]:
+    came = message.transmission
+    span = (message.start, message.end, came.source, message.document, message.digest)
+    return (message_id, came.transmission_id, *span, came.received_at)
 
 
 def _row(each: Taken) -> bytes:

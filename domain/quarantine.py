@@ -25,9 +25,16 @@ UNRESOLVED: tuple[State, ...] = ("open", "waiting")
 
 KEEP = """
 INSERT INTO cargo_quarantine
-    (message_id, source, format, code, detail, byte_offset, path, first_seen, last_seen)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (message_id) DO UPDATE SET last_seen = excluded.last_seen, attempts = cargo_quarantine.attempts + 1
+    (message_id, source, format, code, detail, byte_offset, path, first_seen, last_seen, attempts)
+SELECT *
+FROM unnest(
+    %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[], %s::int[]
+)
+ON CONFLICT (message_id) DO UPDATE
+SET last_seen = excluded.last_seen,
+    attempts = cargo_quarantine.attempts  -- seen at the same instant: this attempt, whose reply was lost
+        + CASE WHEN cargo_quarantine.last_seen = excluded.last_seen THEN 0 ELSE excluded.attempts END
 """
 MENDED = """
 SELECT q.message_id, q.replayed_as, m.fact_ids
@@ -48,8 +55,9 @@ WHERE message_id = ANY(%s) AND state = 'waiting'
 """
 STILL = """
 UPDATE cargo_quarantine
-SET code = %s, detail = %s, byte_offset = %s, path = %s, fault_in = %s, attempts = attempts + 1
-WHERE message_id = %s AND state IN ('open', 'waiting')
+SET code = %(code)s, detail = %(detail)s, byte_offset = %(offset)s, path = %(path)s, fault_in = %(fault_in)s,
+    attempts = attempts + (NOT %(again)s OR fault_in IS DISTINCT FROM %(fault_in)s)::int
+WHERE message_id = %(message_id)s AND state IN ('open', 'waiting')
 """
 DISMISS = """
 UPDATE cargo_quarantine
@@ -73,11 +81,16 @@ def key(message: Message) -> UUID:
     return digest_id("quarantine", str(message.message_id), message.digest.hex())
 
 
-def keep(cursor: psycopg.Cursor[Any], message_id: UUID, message: Message, fault: Fault) -> None:
-    """Put a message on the desk; one that is there is counted again."""
-    came, at = message.transmission, message.transmission.received_at
-    where = (fault.code, fault.detail, fault.offset, fault.path)
-    cursor.execute(KEEP, (message_id, came.source, came.format, *where, at, at))
+def keep(cursor: psycopg.Cursor[Any], faulty: Sequence[tuple[Message, UUID, Fault]]) -> None:
+    """Put messages on the desk under these ids, in one statement; one that is there, or comes twice, is counted."""
+    rows: dict[UUID, tuple[Any, ...]] = {}
+    for message, message_id, fault in faulty:
+        came, at = message.transmission, message.transmission.received_at
+        where = (fault.code, fault.detail, fault.offset, fault.path)
+        before = rows.get(message_id, (message_id, came.source, came.format, *where, at, at, 0))
+        rows[message_id] = (*before[:-2], at, before[-1] + 1)
+    if rows:
+        cursor.execute(KEEP, [list(column) for column in zip(*rows.values(), strict=True)])
 
 
 def unknown_document(message: Message) -> Fault:
@@ -91,7 +104,7 @@ def unknown_document(message: Message) -> Fault:
 
 def wait(cursor: psycopg.Cursor[Any], message: Message) -> None:
     """Show a cancellation that waits for its original on the desk."""
-    keep(cursor, message.message_id, message, unknown_document(message))
+    keep(cursor, [(message, message.message_id, unknown_document(message))])
     cursor.execute(WAIT, (message.message_id,))
 
 
@@ -110,7 +123,7 @@ def states(cursor: psycopg.Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, State
     return dict(cursor.execute(STATES, (list(ids),)).fetchall())
 
 
-def settle(cursor: psycopg.Cursor[Any], replayed: Sequence[tuple[Intent, Outcome]]) -> None:
+def settle(cursor: psycopg.Cursor[Any], replayed: Sequence[tuple[Intent, Outcome]], *, again: bool) -> None:
     """What the replays of a batch did: a message is mended if all that was read for it could be taken.
 
     A cancellation that waits for its original was taken, under its own id.
@@ -126,7 +139,7 @@ def settle(cursor: psycopg.Cursor[Any], replayed: Sequence[tuple[Intent, Outcome
         if fault is None:
             _mend(cursor, message_id, pairs)
         else:
-            _still(cursor, message_id, *fault)
+            _still(cursor, message_id, *fault, again=again)
 
 
 def _mend(cursor: psycopg.Cursor[Any], message_id: UUID, pairs: list[tuple[Intent, Outcome]]) -> None:
@@ -138,10 +151,10 @@ def _mend(cursor: psycopg.Cursor[Any], message_id: UUID, pairs: list[tuple[Inten
     cursor.execute(MEND, (outcome.message_id, intent.mending.reason or None, by, at, message_id))
 
 
-def _still(cursor: psycopg.Cursor[Any], message_id: UUID, intent: Intent, fault: Fault) -> None:
+def _still(cursor: psycopg.Cursor[Any], message_id: UUID, intent: Intent, fault: Fault, *, again: bool) -> None:
     assert intent.message is not None
-    where = (fault.code, fault.detail, fault.offset, fault.path)
-    cursor.execute(STILL, (*where, key(intent.message), message_id))
+    where = {"code": fault.code, "detail": fault.detail, "offset": fault.offset, "path": fault.path}
+    cursor.execute(STILL, {**where, "fault_in": key(intent.message), "message_id": message_id, "again": again})
 
 
 # --- the desk ---

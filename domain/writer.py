@@ -7,11 +7,14 @@ none.
 """
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -25,6 +28,11 @@ FACTS_PER_COMMIT_MAX = 2_000
 FACTS_QUEUED_MAX = 200_000
 WRITE_SECONDS_MAX = 30.0
 """How long the writer keeps trying one batch while the database is away before it tells the waiters."""
+
+WATCH_SECONDS = 0.5
+
+TOO_LONG = psycopg.errors.ProgramLimitExceeded
+"""Counted among the faults of the server, yet it is one text that is too long for its index: no repetition helps."""
 
 log = logging.getLogger("kouan.writer")
 
@@ -51,8 +59,11 @@ class Writer:
         self._stopping = False
         self._connection: psycopg.Connection[Any] | None = None
         self._heads = Heads()
+        self._busy_since: float | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{journal.name}-writer", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._watch, name=f"{journal.name}-watch", daemon=True).start()
 
     def submit(self, intents: Sequence[Intent]) -> "Future[list[Outcome]]":
         """Hand in intents that belong together; the future's outcomes are in their order, after commit.
@@ -79,6 +90,7 @@ class Writer:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
+        self._ended.set()
         if self._connection is not None:
             self._connection.close()
 
@@ -138,8 +150,11 @@ class Writer:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = self.journal.connect()
+                self._busy_since = time.monotonic()
                 with self._connection.transaction():
                     return Batch(self.journal.recorder, self._connection, intents, self._heads, again=again).write()
+            except TOO_LONG:
+                raise
             except psycopg.OperationalError as error:
                 again = True
                 log.warning("%s journal: %s", self.journal.name, error)
@@ -148,6 +163,17 @@ class Writer:
                     raise Busy(f"The {self.journal.name} journal cannot be reached; try again") from error
                 time.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            finally:
+                self._busy_since = None
+
+    def _watch(self) -> None:
+        """End the wait for a server that takes every packet and says nothing: no time-out of the wire sees that."""
+        while not self._ended.wait(WATCH_SECONDS):
+            since, connection = self._busy_since, self._connection
+            if since is not None and connection is not None and time.monotonic() - since > WRITE_SECONDS_MAX:
+                log.error("%s journal: no answer for %.0f s, the line is cut", self.journal.name, WRITE_SECONDS_MAX)
+                with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     def _drop_connection(self) -> None:
         self._heads.forget()

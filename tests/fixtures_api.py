@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 
 from api.identity import Account, open_account
 from api.settings import Settings
 from api.supervise import address, api, serve
+from tests.bench.bulk import memory_bytes
 from tests.bench.servers import free_port
 
 SOURCE = Account("terminal", "source", "码头", "Terminal")
@@ -30,10 +30,7 @@ class Served:
 
     def memory_bytes(self) -> int:
         """Resident memory of the processes that listen, and of their workers."""
-        listening = [link for link in psutil.net_connections("tcp") if link.status == "LISTEN" and link.pid]
-        owners = {psutil.Process(link.pid) for link in listening if link.laddr.port == self.port}
-        workers = {child for owner in owners for child in owner.children(recursive=True)}
-        return sum(int(process.memory_info().rss) for process in owners | workers)
+        return memory_bytes(self.port)
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def unb(reference: str) -> str:
     return f"UNB+UNOA:2+TERM+PORT+240301:1200+{reference}'\r\n"
 
 
-ADVISED = f"UNA:+.? '{unb('A?+1')}{messages(*range(9))}UNZ+9+A?+1'\r\n"
+ADVISED = f"UNA:+.? '{unb('A')}{messages(*range(9))}UNZ+9+A'\r\n"
+RELEASED = f"UNA:+.? '{unb('R?+1')}{messages(*range(9))}UNZ+9+R?+1'\r\n"
 GROUPED = (
     f"{unb('G')}UNG+CODECO+A+B+240301:1200+1+UN+D:95B'{messages(*range(5))}UNE+5+1'"
     f"UNG+CODECO+A+B+240301:1200+2+UN+D:95B'{messages(*range(5, 9))}UNE+4+2'UNZ+2+G'\r\n"
@@ -37,13 +38,16 @@ OWN_SIGNS = ("UNA:+.? ' " + unb("O") + messages(1, 2, 3) + "UNZ+3+O'\r\n").repla
 CUT_OFF = f"UNA:+.? '{unb('C')}{messages(1, 2)}UNH+77+CODECO:D:95B:UN'BGM+34{unb('D')}{messages(3, 4)}UNZ+2+D'"
 WRAPPED = f"UNA:+.? '{unb('W')}{messages(1, 2, 3)}UNZ+3+W'".replace("UNH", "U\r\nNH")
 MISCOUNTED = f"{unb('M')}{messages(1, 2, 3)}UNZ+4+N'"
+UNENDED = unb("U").rstrip("'\r\n") + messages(1, 2, 3) + "UNZ+3+U'"
 STRAY = f"stray'{unb('S')}stray'{messages(1, 2)}stray'{messages(3)}UNZ+3+S'stray"
 INTERCHANGES = {
     "advised": ADVISED,
     "grouped": GROUPED,
     "several": ADVISED + GROUPED + OWN_SIGNS + CUT_OFF,
     "cut off": CUT_OFF,
+    "released": RELEASED,
     "wrapped": WRAPPED,
+    "unended": UNENDED,
     "stray": STRAY,
     "none": "nothing of this is EDIFACT",
     "empty": "",

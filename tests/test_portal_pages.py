@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from api.answer import Answer
 from api.identity import COOKIE
 from api.portal import language, pages, view
 from api.portal.pages import local
-from api.answer import Answer
 from tests import sample_answers
 from tests.fixtures_node import Node
 from tests.test_report_api import GATE_IN

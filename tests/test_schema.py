@@ -42,7 +42,7 @@ def made(server: str) -> Iterator[str]:
         try:
             yield make_conninfo(server, dbname=name.as_string().strip('"'))
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("DROP DATABASE {}").format(name))
 
 
 def migrate(conninfo: str) -> list[str]:

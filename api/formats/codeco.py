@@ -36,12 +36,12 @@ def _translate(message: Message, bgm: list[str]) -> list[Movement]:
             continue
         by = _carrier(box, header, main)
         mode: Mode = by.mode if by else ""
-        truck = by.identity if by and mode == "TRUCK" else ""
+        truck = identifiers.normalise(by.identity) if by and mode == "TRUCK" else ""
         moves.append(edifact.movement(
             message, groups, ordinal, code=_code(raw_code, mode, edifact.laden(box.eqd)), raw_code=raw_code,
             spot=_spot(box, header, mode), by=by or main, mode=mode,
             text=main.said if main and main is not by else "",  # the voyage that the gate serves
-            extra=(f"truck:{identifiers.normalise(truck)}",) if truck else (),
+            extra=(f"truck:{truck}",) if truck else (),
         ))  # fmt: skip
     return moves
 

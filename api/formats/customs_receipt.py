@@ -112,7 +112,7 @@ def _containers(tree: Tree, warnings: list[str]) -> list[str]:
     found = []
     for said in _numbers(tree, "ContainerNos", "ContainerNo"):
         number, warning = identifiers.container(said)
-        found.append(f"container:{number}")
+        found += [f"container:{number}"] if number else []
         warnings += [warning] if warning else []
     return found
 

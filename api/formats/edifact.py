@@ -10,6 +10,7 @@ Source: UN/EDIFACT directories D.95B and D.00B, whose segments agree in what is 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 
 from api.formats import edifact_syntax as syntax
 from api.formats.edifact_segments import (
@@ -25,7 +26,7 @@ from api.formats.edifact_segments import (
     weight,
 )
 from api.formats.edifact_syntax import COMPONENT, ELEMENT, Broken, Message, messages, number, part
-from domain.report import Classifier, Function, Mode, Moment, Movement, Reading, Receipt
+from domain.report import Classifier, Fault, Function, Mode, Moment, Movement, Reading, Receipt
 
 __all__ = [  # of the syntax and the segments, for the formats
     "COMPONENT", "ELEMENT", "NAME_CHARS_MAX", "Broken", "Message", "Transport", "container", "laden", "locate",
@@ -73,7 +74,15 @@ def read(body: bytes, kind: str, translate: Translate, *, local: bool = True, le
             sent_at=_sent(message.interchange.sent, clocks.get(id(message.interchange), "")),
             reports=list(reports), warnings=tuple(message.warnings), fault=message.fault,
         ))  # fmt: skip
-    return readings
+    return readings or _nothing(body)
+
+
+def _nothing(body: bytes) -> list[Reading]:
+    """An envelope with nothing in it is cut off, or its messages are lost: it is kept as a fault."""
+    if not body.strip():
+        return []
+    fault = Fault("edifact.empty", syntax.say("nothing"), 0, "UNB")
+    return [Reading(key="sha256:" + sha256(body).hexdigest(), start=0, end=len(body), fault=fault)]
 
 
 def _forgive(message: Message) -> None:

@@ -242,9 +242,8 @@ class _Walk:
         self._tail(done, last)
 
     def _service(self, index: int, text: str) -> None:
-        tag = text[:3]
-        glued = text.find(_GLUED_UNH) if tag == "UNT" and self.opened >= 0 else -1
-        if glued > 0 and self.tokens.move(index, text[glued:]):  # its terminator is lost; the next message is in it
+        tag, glued = text[:3], text.find(_GLUED_UNH, 1)  # its terminator is lost, and the next message is in it
+        if glued > 0 and tag == "UNT" and self.opened >= 0 and self.tokens.move(index, text[glued:]):
             self._cut_off(index, "UNH")
             self.opened = index
             return
@@ -255,14 +254,16 @@ class _Walk:
             self._cut_off(index, tag)
         if tag == "UNH":
             self.opened = index
-        elif tag == "UNT":
-            self._add(index, index).broken("edifact.stray", say("stray", tag))
         elif tag == "UNB":
             self._next(index)
         elif tag == "UNG":
             self.unb.groups.append(self.tokens.texts(index, index + 1, "")[0])
-        elif tag == "UNZ":
+        elif tag == "UNZ" and glued < 0:
             self._unz(text.split(ELEMENT, _PARTS_MAX), index)
+        if glued > 0 and tag in {"UNB", "UNG"} and self.tokens.move(index, text[glued:]):
+            self.opened = index
+        elif tag == "UNT" or (glued > 0 and tag != "UNH"):
+            self._add(index, index).broken("edifact.stray", say("stray", tag))
 
     def _add(self, first: int, last: int) -> Message:
         opening = self.opened == first
@@ -285,9 +286,9 @@ class _Walk:
             self._next(index - 1)
 
     def _next(self, index: int) -> None:
-        """UNB: another interchange begins."""
+        """UNB: another interchange begins; a UNH may be glued to it."""
         self._no_unz()
-        self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0])
+        self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0].partition(_GLUED_UNH)[0])
 
     def _unglue(self, index: int, unt: list[str]) -> None:
         """A message cut in mid-segment, and glued to it the UNH of the one that this UNT ends: told apart again.
@@ -388,6 +389,7 @@ _SENTENCES = {
     "again": ("同一文件中报文编号 {} 重复", "the message key {} is used again in this body"),
     "character": ("报文含控制字符 {}", "the message holds the control character {}"),
     "count": ("UNT 声明 {!r} 段，实为 {} 段", "UNT says {!r} segments, there are {}"),
+    "nothing": ("交换中没有报文", "there is no message in the interchange"),
     "limit": ("超出长度或段数上限", "a limit of length or of segments is passed"),
     "no unz": ("交换 {!r} 没有 UNZ", "the interchange {!r} has no UNZ"),
     "reference": ("{!r} 与 {!r} 不符", "{!r} is not the same as {!r}"),

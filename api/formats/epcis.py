@@ -185,10 +185,17 @@ def _reading(body: bytes, where: Slice, sent_at: datetime | None) -> Reading:
 
 
 def _content(raw: bytes) -> str:
-    """The event's content under a name of its own, whatever the spacing and the order of its members."""
-    members = _decode_any(raw)
-    said = {name: value for name, value in members.items() if name not in {"errorDeclaration", "recordTime"}}
-    return f"sha-256;{sha256(msgspec.json.encode(said, order='deterministic')).hexdigest()}"
+    """The event's content under a name of its own, whatever the spacing and the order of its members.
+
+    A member that nobody reads may be no text and no number that can be read; then the bytes are the content.
+    """
+    try:
+        members = _decode_any(raw)
+        said = {name: value for name, value in members.items() if name not in {"errorDeclaration", "recordTime"}}
+        raw = msgspec.json.encode(said, order="deterministic")
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        pass
+    return f"sha-256;{sha256(raw).hexdigest()}"
 
 
 def _movements(event: Event) -> Iterable[Movement]:

@@ -51,8 +51,8 @@ def _gather(message: Message) -> tuple[Group, list[_Status]]:
     for index, text in enumerate(message.texts):
         tag = text[:3]
         if tag == "CNI":
-            named = part(text.split(ELEMENT), 2, 0)
-            consignment = [f"bl:{identifiers.normalise(named)}"] if 0 < len(named) <= edifact.NAME_CHARS_MAX else []
+            named = identifiers.normalise(part(text.split(ELEMENT), 2, 0))
+            consignment = [f"bl:{named}"] if 0 < len(named) <= edifact.NAME_CHARS_MAX else []
         elif tag == "STS":
             statuses.append(_Status(index, text.split(ELEMENT)))
             statuses[-1].refs += consignment

@@ -20,7 +20,6 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _GAP = re.compile(rb"[\s,]*")
 _LINE = re.compile(rb"\S(?:[^\r\n]*\S)?")
 _NEXT = re.compile(rb"\s*:\s*(?=[\[{])")
-_ENVELOPE_END = re.compile(rb"\s*\}\s*\Z")
 _GOES_ON = re.compile(rb"\s*[,\]}]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _PATH = re.compile(r" - at `(.*)`$")
@@ -52,8 +51,11 @@ def slices(body: bytes, *members: str) -> list[Slice]:
     if inside is None:
         return _lines(body) or [_trimmed(body, start, len(body))]
     found, end = _cut(body, inside, nested=True)
-    if end < len(body) and not _ENVELOPE_END.match(body, end) and not sound(body[start:]):
+    closed = not found or found[-1][1] < len(body.rstrip())  # a last element that goes to the end is a fault by itself
+    if closed and not _ends(body[end:], members) and (_more(body[end:], members) or not sound(body[start:])):
         found.append(_trimmed(body, end, len(body)))
+    if not _opens(body[start:inside], members):
+        found.insert(0, _trimmed(body, start, inside))
     return found
 
 
@@ -206,6 +208,22 @@ def _member(body: bytes, start: int, members: tuple[str, ...]) -> int | None:
         if found is None or (at is not None and at < found):
             found = at
     return found
+
+
+def _ends(tail: bytes, members: tuple[str, ...]) -> bool:
+    """Whether an envelope only closes its brackets."""
+    return b"".join(tail.split()) in {b"}" * (path.count(".") + 1) for path in members}
+
+
+def _more(tail: bytes, members: tuple[str, ...]) -> bool:
+    """Whether an envelope has such an array once more behind the one that was cut: one of them would be lost."""
+    heads = (b"".join(f'{{"{name}":'.encode() for name in path.split(".")[:-1]) + b"{" for path in members)
+    return any(_member(head + tail.lstrip(b" \t\r\n,"), 0, members) is not None for head in heads)
+
+
+def _opens(head: bytes, members: tuple[str, ...]) -> bool:
+    """Whether an envelope is sound as far as its array."""
+    return any(sound(head + b"0" + b"}" * (path.count(".") + 1)) for path in members)
 
 
 def _value(body: bytes, start: int, names: frozenset[bytes], opener: int) -> int | None:

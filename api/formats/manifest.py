@@ -165,7 +165,8 @@ def _bill(response: Tree, mode: Mode, warnings: list[str]) -> str:
         number, warning = identifiers.awb(said)
         warnings += [warning] if warning else []
         return f"awb:{number}"
-    return f"bl:{identifiers.normalise(said)}"
+    number = identifiers.normalise(said)
+    return f"bl:{number}" if number else ""
 
 
 def _containers(response: Tree, warnings: list[str]) -> dict[str, str]:

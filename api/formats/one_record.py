@@ -180,7 +180,8 @@ def _place(node: Node, warnings: list[str]) -> tuple[str, str]:
     if not location:
         return "", ""
     inner = next(_nodes(location), {})
-    codes = [_text(code) for code in inner.get("locationCodes") or [] if isinstance(inner.get("locationCodes"), list)]
+    listed = inner.get("locationCodes")
+    codes = [_text(code) for code in listed] if isinstance(listed, list) else []
     codes += [_text(inner.get("locationCode")), _tail(location)]
     named = _text(inner.get("locationName"))
     for code in codes:

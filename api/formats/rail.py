@@ -147,7 +147,8 @@ def _movements(envelope: Envelope) -> Iterable[Movement]:
     if not envelope.containers and not whole:
         raise _Bad("subject", "consignmentNo", "既无运单号也无箱号 / neither a consignment nor a container is named")
     if whole and (not envelope.containers or code in CONSIGNMENTS_OWN):
-        boxes = tuple(f"container:{identifiers.container(box.number)[0]}" for box in envelope.containers)
+        named = (identifiers.container(box.number)[0] for box in envelope.containers)
+        boxes = tuple(f"container:{number}" for number in named if number)
         yield msgspec.structs.replace(shared, refs=(*boxes, *declarations))
     for at, box in enumerate(envelope.containers):
         yield _of_box(shared, box, at, (*whole, *declarations))

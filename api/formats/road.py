@@ -171,7 +171,7 @@ def _statements(tree: Tree, said: Said) -> list[Movement]:
 
 def _containers(tree: Tree) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """The containers as subjects, and what is odd about any of them."""
-    found = [identifiers.container(said) for said in _numbers(tree, "ContainerNo", "ContainerNos")]
+    found = [pair for said in _numbers(tree, "ContainerNo", "ContainerNos") if (pair := identifiers.container(said))[0]]
     warnings: dict[str, tuple[str, ...]] = {f"container:{number}": (warning,) for number, warning in found if warning}
     return list(dict.fromkeys(f"container:{number}" for number, _ in found)), warnings
 

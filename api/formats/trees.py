@@ -227,4 +227,4 @@ _DECLARED = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']
 _PROLOG = re.compile(r"\s*<\?xml[^>]*\?>\s*")
 _DOCTYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _SKIPPED = rb"<!--(?:.*?-->|.*)|<!\[CDATA\[(?:.*?\]\]>|.*)"
-_TAGS = re.compile(rb"<!--(?:.*?-->|(?P<unended>.*))|<[^<>]*>", re.DOTALL)
+_TAGS = re.compile(rb"<!--(?:.*?-->|(?P<unended>.*))|<(?!!\[CDATA\[)[^<>]*>", re.DOTALL)

@@ -40,7 +40,7 @@ NAMES: dict[Mode, str] = {
 }
 SILENT_SECONDS = 1.5
 Batch = Sequence[Intent]
-THRICE_EVERY = 10  # every so many batches the second and third attempts are broken, too
+THRICE_EVERY = 20  # every so many batches the second and third attempts are broken, too
 
 
 def decision(stream: str, version: int, label: str) -> Intent:
@@ -55,7 +55,7 @@ def decision(stream: str, version: int, label: str) -> Intent:
 def mixed(number: int, rng: random.Random) -> list[Intent]:
     """One batch with every kind of answer: new, again, confirmed, in conflict, broken, replaced, decided, stale."""
     name = f"b{number}"
-    size = rng.choice((1, 3, 20, 200))
+    size = rng.choice((1, 3, 10, 60))
     sent = traffic.message("terminal", name, document=f"D{number}")
     new = [traffic.labelled(f"container:{name}-{index % 3}", f"{name}/{index}", sent) for index in range(size)]
     other = traffic.message("line", name)
@@ -104,6 +104,7 @@ class Twins:
         """
         overtaken: list[Outcome] = []
         struck = self.proxy.struck
+        undisturbed = self.plain.submit(batch)
         rival_between = mode in {"after", "mute"}
         self.proxy.arm(mode, then=(lambda: overtaken.extend(self.rival.write(rival))) if rival_between else None)
         if mode in {"mute", "slow"}:
@@ -114,7 +115,7 @@ class Twins:
         assert self.proxy.struck == struck + 1 + len(more), "the fault did not strike"
         if not rival_between:
             overtaken = self.rival.write(rival)
-        return [*outcomes, *overtaken], [*self.plain.write(batch), *self.plain.write(rival)]
+        return [*outcomes, *overtaken], [*undisturbed.result(), *self.plain.write(rival)]
 
     def tables(self, query: str) -> tuple[list[Any], list[Any]]:
         """Rows of both."""
@@ -156,7 +157,7 @@ def run(server: str, folder: Path, mode: Mode, count: int) -> Row:
             assert answers(ours) == answers(plain), f"{mode}, batch {number}"
             ledger.ack(f"b{number}", len(batch[0].facts), time.monotonic() - start)
         assert_same(twins)
-        return ledger.row(NAMES[mode], twins.proxy.struck, twins.conninfo)
+        return ledger.row(NAMES[mode], twins.proxy.struck, traffic.found(twins.conninfo))
 
 
 def assert_same(twins: Twins, *more: str) -> None:

@@ -18,6 +18,7 @@ import psycopg
 from api import embedded
 from api.processes import all_that_work_in, gone
 from domain import schema
+from tests.faults import traffic
 from tests.faults.ledger import Ledger, Row
 from tests.faults.writers import write_until
 
@@ -47,7 +48,7 @@ def run(home: Path, folder: Path, kills: int) -> Row:
                 over.set()
             for each in running:
                 each.result()
-        row = ledger.row(f"kill -9 of PostgreSQL under {WRITERS} writers", kills, conninfo)
+        row = ledger.row(f"kill -9 of PostgreSQL under {WRITERS} writers", kills, traffic.found(conninfo))
         ledger.close()
         return row
 

@@ -94,13 +94,15 @@ def run(server: str, folder: Path, seconds: float) -> Row:
         seen = tail.finish()
         positions = []
         versions: Counter[str] = Counter()
+        found: Counter[str] = Counter()
         for entry in traffic.stored(conninfo):
             positions.append(entry.position)
             versions[entry.stream] += 1
+            found[traffic.label(entry)] += 1
             assert entry.version == versions[entry.stream], "the versions of a stream are not 1, 2, 3, …"
         unseen = len(set(positions) - set(seen))
         assert unseen or seen == positions, "the reader saw facts out of order, or such as are not there"
-        row = ledger.row(f"gap: {WRITERS} writers, back ends and processes killed", kills, conninfo, unseen=unseen)
+        row = ledger.row(f"gap: {WRITERS} writers, back ends and processes killed", kills, found, unseen=unseen)
         ledger.close()
         return row
 
@@ -171,6 +173,6 @@ def control(server: str, folder: Path) -> Row:
                 for each in running:
                     each.result()
             missed = len({entry.position for entry in traffic.stored(conninfo)} - set(tail.finish()))
-        row = ledger.row("control: the same without the lock", rounds, conninfo, unseen=missed)
+        row = ledger.row("control: the same without the lock", rounds, traffic.found(conninfo), unseen=missed)
         ledger.close()
         return row

@@ -45,10 +45,9 @@ class Ledger:
         lines = (line.split() for line in self.path.read_text().splitlines())
         return [(name, int(size), float(seconds)) for name, size, seconds in lines]
 
-    def row(self, fault: str, injected: int, conninfo: str, *, unseen: int = 0) -> Row:
-        """Compare with the journal; `unseen` are facts that are stored, yet a reader never got them."""
+    def row(self, fault: str, injected: int, found: Counter[str], *, unseen: int = 0) -> Row:
+        """Compare with the labels in the journal; `unseen` are facts that are there, yet a reader never got them."""
         entries = self.entries()
-        found = Counter(label for entry in traffic.stored(conninfo) if (label := traffic.label(entry)))
         acked = list(traffic.labels([(name, size) for name, size, _ in entries]))
         return Row(
             fault=fault,

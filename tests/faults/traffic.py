@@ -4,6 +4,7 @@ A label is `batch/number`, stored in the fact's `text`. A batch that is built ag
 ids, as it has in the product, where ids are derived from the meaning.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -94,6 +95,11 @@ def label(entry: Entry) -> str:
     return entry.fact.text if isinstance(entry.fact, Stated) else ""
 
 
+def found(conninfo: str) -> Counter[str]:
+    """How often each label is in the journal."""
+    return Counter(told for entry in stored(conninfo) if (told := label(entry)))
+
+
 def labels(batches: Sequence[tuple[str, int]]) -> Iterator[str]:
     """The labels of (name, size) batches."""
     return (f"{name}/{number}" for name, size in batches for number in range(size))
@@ -110,7 +116,10 @@ def fresh(server: str) -> Iterator[str]:
             schema.migrate(connection)
         yield conninfo
     finally:
-        _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+        try:  # without FORCE first: that needs leave to end an autovacuum, which a plain DROP sends away
+            _execute(server, "DROP DATABASE {}", name)
+        except psycopg.errors.ObjectInUse:
+            _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 def _execute(conninfo: str, statement: str, *names: str) -> None:
