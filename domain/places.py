@@ -321,7 +321,7 @@ wall='2026-03-01T12:00', zone='Asia/Shanghai', zone_from='place')
     """
     try:
         if len(text) == MINUTES and text.isascii() and text.isdigit():
-            local, offset = datetime.fromisoformat(f"{text[:8]}T{text[8:]}"), None  # noqa: DTZ007
+            local, offset = datetime.fromisoformat(f"{text[:8]}T{text[8:]}"), None
             wall = f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:]}"
         elif len(text) == SECONDS_AND_OFFSET and text[10] == "T" and text[19] in "+-" and text[22] == ":":
             aware = datetime.fromisoformat(text)
