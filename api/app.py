@@ -11,7 +11,6 @@ tests call `build` with other arguments.
 import gc
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -66,7 +65,6 @@ OPENAPI = OpenAPIConfig(
 )
 POOL_SIZE = 10
 STATEMENT_MS_MAX = 15_000
-SWITCH_SECONDS = 0.0005  # the writer, back from the database, need not wait long for a thread that reads messages
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
@@ -133,7 +131,6 @@ def create() -> Litestar:
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk over it again
     gc.set_threshold(*GC_THRESHOLD)
-    sys.setswitchinterval(SWITCH_SECONDS)
     return app
 
 
