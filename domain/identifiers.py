@@ -30,7 +30,7 @@ class BadIdentifier(Malformed):
     title = "The number does not have the form of its kind"
 
 
-_EDGES = " \t\r\n-/\u3000"
+_EDGES = " \t\r\n-/\u3000\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # what NFKC makes no space of, too
 _SEPARATORS = str.maketrans("", "", " \t\r\n-–/.·\u3000")
 
 
@@ -68,8 +68,7 @@ def container(text: str) -> Checked:
     >>> container("MSKU1234567")
     ('MSKU1234567', '箱号 MSKU1234567 末位应为 5 / Container number MSKU1234567 should end in 5')
     """
-    number = _compact(text)
-    if not _CONTAINER.fullmatch(number):
+    if not _CONTAINER.fullmatch(number := text) and not _CONTAINER.fullmatch(number := _compact(text)):
         return number, f"箱号 {number} 不是 ISO 6346 箱号 / {number} is not a container number of ISO 6346"
     right = iso6346.calc_check_digit(number[:10])
     if right != number[10]:

@@ -8,6 +8,8 @@ FILE` a run that was broken off, or ended by `--minutes`, goes on where it was. 
 import logging
 import multiprocessing
 import random
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +41,7 @@ CHUNK = 2_000  # bodies of one database
 HTTP_EVERY = 200
 ANSWER_SECONDS_MAX = 60.0
 SERVER_FAULT = 500
+ENDED = 143  # by SIGTERM
 COLUMNS = Tally.__struct_fields__[:-1]
 
 
@@ -126,6 +129,7 @@ def _execute(server: str, statement: str, *names: str) -> None:
 def run(count: int, minutes: float, ledger: Path | None) -> int:
     """So many bodies of each format, or as many as fit into the time; 0 if every rule did hold."""
     start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))  # so that the server ends, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kouan-fuzz-")))
         book = ledger or folder / "ledger"

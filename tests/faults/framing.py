@@ -73,8 +73,8 @@ def stretches(body: bytes, readings: Sequence[Reading]) -> list[bytes]:
 
 def _of_xml(outside: Sequence[bytes]) -> bytes:
     """Tags and comments of the envelope say nothing; text and CDATA between messages do."""
-    left = [_TAG.sub(b"", each.removeprefix(BOM)) for each in outside]
-    return b"".join(left).translate(None, BLANKS)
+    left = b"".join(_TAG.sub(b"", each) for each in outside)
+    return left.replace(BOM, b"").translate(None, BLANKS)  # files that were joined have a mark between them
 
 
 def _of_json(name: str, body: bytes, outside: Sequence[bytes], readings: Sequence[Reading]) -> bytes:

@@ -17,6 +17,7 @@ from api.formats.jsonslices import slices
 from api.formats.registry import READERS
 from api.formats.trees import messages as xml_messages
 from api.limits import REFERENCE_BYTES_MAX
+from domain import identifiers
 from domain.intent import Outcome
 from domain.journal import Journal
 from domain.writer import Writer
@@ -203,6 +204,12 @@ def test_an_envelope_without_messages_is_a_fault(body: bytes) -> None:
 
 
 # --- numbers of nothing but signs ---
+
+
+@pytest.mark.parametrize("sign", ["-/-", " ", "\u3000", "\u2003", "\x85", "\u2028", "\x1d"])
+def test_a_number_of_signs_and_spaces_alone_is_no_number(sign: str) -> None:
+    assert identifiers.normalise(sign) == ""
+    assert identifiers.normalise(f"{sign}COSU6123456{sign}") == "COSU6123456"
 
 
 def test_a_number_of_signs_alone_names_nothing() -> None:
