@@ -109,16 +109,20 @@ M = TypeVar("M", bound=Moved)
 def moved(
     kind: type[M], report: Movement, *, source: str, message_id: UUID, sent_at: datetime | None, now: datetime
 ) -> M:
-    """A report as a fact of the given kind: the same words, with who said it, in which message, and when."""
-    return kind(
-        happened_at=report.when.at,
+    """A report as a fact of the given kind: the same words, with who said it, in which message, and when.
+
+    In two steps: Python passes more than fifteen keywords by way of a dictionary, which costs more than a second step.
+    """
+    when = report.when
+    told = kind(
+        happened_at=when.at,
         recorded_at=now,
         source=source,
         message_id=message_id,
         sent_at=sent_at,
-        wall=report.when.wall,
-        zone=report.when.zone,
-        zone_from=report.when.zone_from,
+        wall=when.wall,
+        zone=when.zone,
+        zone_from=when.zone_from,
         code=report.code,
         raw_code=report.raw_code,
         refs=report.refs,
@@ -126,6 +130,9 @@ def moved(
         warnings=report.warnings,
         classifier=report.classifier,
         place=report.place,
+    )
+    return msgspec.structs.replace(
+        told,
         facility=report.facility,
         mode=report.mode,
         transport=report.transport,
@@ -186,6 +193,8 @@ def read(state: bytes) -> Fact:
 
 _VARIABLE = ((1 << 128) - 1) & ~(0xF << 76) & ~(0x3 << 62)
 _FIXED = (0x8 << 76) | (0x2 << 62)
+_SAFE, _new, _put = SafeUUID.unknown, object.__new__, object.__setattr__  # looked up once, not for each id
+_TEN, _SIXTEEN = blake2b(digest_size=10), blake2b(digest_size=16)  # a copy of them costs less than a new one
 
 
 def uuid8(raw: bytes) -> UUID:
@@ -193,15 +202,17 @@ def uuid8(raw: bytes) -> UUID:
 
     Made without UUID's constructor: its checks of six kinds of argument cost more than the digest.
     """
-    made = object.__new__(UUID)
-    object.__setattr__(made, "int", int.from_bytes(raw, "big") & _VARIABLE | _FIXED)
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    made = _new(UUID)
+    _put(made, "int", int.from_bytes(raw, "big") & _VARIABLE | _FIXED)
+    _put(made, "is_safe", _SAFE)
     return made
 
 
 def digest_id(*parts: str) -> UUID:
     """A UUID (version 8) derived from text alone, for what has no time of its own."""
-    return uuid8(blake2b("\x1f".join(parts).encode(), digest_size=16).digest())
+    digest = _SIXTEEN.copy()
+    digest.update("\x1f".join(parts).encode())
+    return uuid8(digest.digest())
 
 
 def identity(stream: str, fact: Stated) -> UUID:
@@ -227,7 +238,9 @@ def identity(stream: str, fact: Stated) -> UUID:
             meaning += f"\x1f{fact.source}\x1f{fact.sent_at}"
     else:
         meaning += f"\x1f{fact.raw_code}"
-    return uuid8((second & 0xFFFFFFFFFFFF).to_bytes(6, "big") + blake2b(meaning.encode(), digest_size=10).digest())
+    digest = _TEN.copy()
+    digest.update(meaning.encode())
+    return uuid8((second & 0xFFFFFFFFFFFF).to_bytes(6, "big") + digest.digest())
 
 
 register(Confirmed, Retracted, Corrected, Reinstated)

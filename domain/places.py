@@ -53,15 +53,9 @@ class Place(msgspec.Struct, frozen=True):
 
 # Codes of earlier editions of UN/LOCODE, or of other lists, and the code of today.
 _RENAMED = {
-    "CNNJP": "CNNJG",
-    "CNTSI": "CNJIJ",
-    "CNCGU": "CNCGS",
-    "CNDFE": "CNDFG",
-    "CNSQI": "CNSUQ",
-    "CNYHZ": "CNYNZ",
-    "CNYAN": "CNYSA",
-    "CNERC": "CNRLC",
-}
+    "CNNJP": "CNNJG", "CNTSI": "CNJIJ", "CNCGU": "CNCGS", "CNDFE": "CNDFG",
+    "CNSQI": "CNSUQ", "CNYHZ": "CNYNZ", "CNYAN": "CNYSA", "CNERC": "CNRLC",
+}  # fmt: skip
 
 # Airport, city and port of one place. The trade writes the airport's code for the port: CNSHA is Hongqiao airport.
 _SAME_PLACE = """
@@ -201,9 +195,8 @@ def _ports() -> dict[str, Place]:
     package = find_spec("searoute")
     assert package is not None
     assert package.submodule_search_locations
-    spec = spec_from_file_location(
-        "searoute_ports", Path(package.submodule_search_locations[0]) / "data" / "ports_dict.py"
-    )
+    file = Path(package.submodule_search_locations[0]) / "data" / "ports_dict.py"
+    spec = spec_from_file_location("searoute_ports", file)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -303,9 +296,8 @@ _TIME = re.compile(
     r"(?:[T ]?([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]{1,9})|([0-9]{3}))?)?)?"
     r" ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
-
-
-MINUTES, SECONDS_AND_OFFSET = len("202603011200"), len("2026-03-01T12:00:00+08:00")
+_SINCE_MIDNIGHT = {f"{at // 60:02}{at % 60:02}": timedelta(minutes=at) for at in range(24 * 60)}
+_AHEAD = {f"{s}{at // 60:02}:{at % 60:02}": timedelta(minutes=int(f"{s}{at}")) for s in "+-" for at in range(1440)}
 
 
 def moment(text: str, place: str, source_zone: str = "") -> Moment:
@@ -320,22 +312,37 @@ wall='2026-03-01T12:00', zone='Asia/Shanghai', zone_from='place')
     '-05:00'
     """
     try:
-        if len(text) == MINUTES and text.isascii() and text.isdigit():
-            local, offset = datetime.fromisoformat(f"{text[:8]}T{text[8:]}"), None
-            wall = f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:]}"
-        elif len(text) == SECONDS_AND_OFFSET and text[10] == "T" and text[19] in "+-" and text[22] == ":":
-            aware = datetime.fromisoformat(text)
-            return Moment(aware.astimezone(UTC), text[:19], text[19:], "stated")
-        else:
-            return _read(text, place, source_zone)
-        zone, known = _zone_for(offset, place, source_zone)
-        return Moment(local.replace(tzinfo=_clock(zone)).astimezone(UTC), wall, zone, known)
+        if len(text) == len("202603011200"):
+            day, since = _day(text[:8], place, source_zone), _SINCE_MIDNIGHT.get(text[8:])
+            if day is not None and since is not None:
+                midnight, wall, zone, known = day
+                return Moment(midnight + since, f"{wall}T{text[8:10]}:{text[10:]}", zone, known)
+        elif (ahead := _AHEAD.get(text[19:])) is not None and text[10] == "T":
+            wall = text[:19]
+            return Moment(datetime.fromisoformat(f"{wall}Z") - ahead, wall, text[19:], "stated")
+        elif text[4::3] == "--T::Z":
+            return Moment(datetime.fromisoformat(text), text[:19], "+00:00", "stated")
+    except (ValueError, OverflowError):
+        pass
+    return _read(text, place, source_zone)
+
+
+@lru_cache(maxsize=1 << 14)
+def _day(digits: str, place: str, source_zone: str) -> tuple[datetime, str, str, ZoneFrom] | None:
+    """Midnight, date and zone of a day CCYYMMDD; None if it is none, or its clocks are moved on it."""
+    try:
+        zone, known = _zone_for(None, place, source_zone)
+        midnight = datetime.fromisoformat(digits).replace(tzinfo=_clock(zone))
+        turned = midnight.utcoffset() != (midnight + timedelta(days=1)).utcoffset()  # none ever turned twice in a day
+        if turned or not digits.isdigit():  # 2026-W01 would be a date, too
+            return None
+        return midnight.astimezone(UTC), midnight.date().isoformat(), zone, known
     except (ValueError, OverflowError, OSError):
-        return _read(text, place, source_zone)
+        return None
 
 
 def _read(text: str, place: str, source_zone: str) -> Moment:
-    """The same for every form; `moment` takes a short way for the two that make up the bulk."""
+    """The same for every form; `moment` takes a short way for those that make up the bulk."""
     parts = _TIME.fullmatch(text.strip())
     if parts is None:
         raise BadTime(f"{text!r} is not a time: neither digits CCYYMMDDHHMM nor ISO 8601", text=text)

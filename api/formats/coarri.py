@@ -15,6 +15,8 @@ codes of BGM, which are the guides' own: in the UN/EDIFACT list 1001 the numbers
 ('container:CSQU3054383', 'LOADED', 'YS1', 'COSCO AFRICA 032E', ('booking:9000157890',))
 """
 
+from functools import lru_cache
+
 from api.formats import edifact
 from api.formats.edifact import Group, Message, Transport, part
 from domain import milestones
@@ -31,31 +33,36 @@ def _translate(message: Message, bgm: list[str]) -> list[Movement]:
     act = _ACTS.get(raw_code, "")
     groups = edifact.gather(message)
     header = groups[0]
+    main = _main(header)
     moves = []
     for ordinal, box in enumerate(groups[1:], 1):
         if part(box.eqd, 1, 0) not in _CONTAINERS:
             message.warnings.append(edifact.say("not container", f"{part(box.eqd, 1, 0)} {part(box.eqd, 2, 0)}"))
             continue
-        ship = _ship(box, header)
+        ship = main or _main(box) or next(iter(header.transports), None)
         mode: Mode = (ship.mode if ship else "") or "VESSEL"  # what the message is for
-        status = part(box.eqd, 5, 0)
-        code = milestones.from_dcsa_equipment(act, mode=mode, empty=None, transhipment=status in _TRANSHIPPED)
-        stayed = status in _STAYED
+        code, stayed = _meaning(act, mode, part(box.eqd, 5, 0))
         moves.append(edifact.movement(
-            message, groups, ordinal, code="" if stayed else code, raw_code=raw_code,
-            spot=_spot(box, header, act, mode), by=ship, mode=mode,
-            unknown=edifact.say("stayed", status, _STAYED[status]) if stayed else "",
+            message, groups, ordinal, code=code, raw_code=raw_code, spot=_spot(box, header, act, mode), by=ship,
+            mode=mode, unknown=stayed,
         ))  # fmt: skip
     return moves
 
 
-def _ship(box: Group, header: Group) -> Transport | None:
-    """The main carriage of the message, in some guides of the box."""
-    for group in (header, box):
-        for found in group.transports:
-            if found.stage == _MAIN:
-                return found
-    return header.transports[0] if header.transports else None
+def _main(group: Group) -> Transport | None:
+    """The main carriage: of the message, in some guides of the box."""
+    for found in group.transports:
+        if found.stage == _MAIN:
+            return found
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _meaning(act: str, mode: Mode, status: str) -> tuple[str, str]:
+    """Milestone, and why there is none where the box stayed what and where it was."""
+    if status in _STAYED:
+        return "", edifact.say("stayed", status, _STAYED[status])
+    return milestones.from_dcsa_equipment(act, mode=mode, empty=None, transhipment=status in _TRANSHIPPED), ""
 
 
 def _spot(box: Group, header: Group, act: str, mode: Mode) -> tuple[str, str, str]:

@@ -48,8 +48,11 @@ def _translate(message: Message, bgm: list[str]) -> list[Movement]:
 
 def _carrier(box: Group, header: Group, main: Transport | None) -> Transport | None:
     """What brought the box to the gate or takes it away; the main carriage only if that is not a ship."""
-    inland = (found for group in (box, header) for found in group.transports if found.stage != _MAIN)
-    return next(inland, main if main and main.mode != "VESSEL" else None)
+    for group in (box, header):
+        for found in group.transports:
+            if found.stage != _MAIN:
+                return found
+    return main if main and main.mode != "VESSEL" else None
 
 
 def _code(bgm: str, mode: Mode, laden: bool | None) -> str:

@@ -17,7 +17,6 @@ Source: DCSA Track & Trace 2.2.0 (OpenAPI TNT_v2.2.0), with isTransshipmentMove 
 
 import json
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -25,7 +24,7 @@ import msgspec
 from api.formats.jsonslices import Slice, load, slices
 from domain import identifiers, milestones, places
 from domain.errors import Malformed
-from domain.report import Classifier, Fault, Mode, Movement, Reading
+from domain.report import Classifier, Fault, Mode, Movement, Reading, Receipt
 
 SLUG = "dcsa"
 NAME_CHARS_MAX = 100
@@ -33,27 +32,27 @@ NAME_CHARS_MAX = 100
 Text = str | None
 
 
-class _Reference(msgspec.Struct, frozen=True, rename="camel"):
+class _Reference(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     reference_type: Text = None
     reference_value: Text = None
 
 
-class _DocumentReference(msgspec.Struct, frozen=True, rename="camel"):
+class _DocumentReference(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     document_reference_type: Text = None
     document_reference_value: Text = None
 
 
-class _Location(msgspec.Struct, frozen=True, rename="camel"):
+class _Location(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     un_location_code: Text = msgspec.field(default=None, name="UNLocationCode")
     facility_code: Text = None
 
 
-class _Vessel(msgspec.Struct, frozen=True, rename="camel"):
+class _Vessel(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     vessel_name: Text = None
     vessel_imo_number: Text = msgspec.field(default=None, name="vesselIMONumber")
 
 
-class _Call(msgspec.Struct, frozen=True, rename="camel"):
+class _Call(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     mode_of_transport: Text = None
     un_location_code: Text = msgspec.field(default=None, name="UNLocationCode")
     facility_code: Text = None
@@ -65,11 +64,11 @@ class _Call(msgspec.Struct, frozen=True, rename="camel"):
     vessel: _Vessel | None = None
 
 
-class _Seal(msgspec.Struct, frozen=True, rename="camel"):
+class _Seal(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     seal_number: Text = None
 
 
-class _Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class _Event(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
     event_id: Text = msgspec.field(default=None, name="eventID")
     event_type: str
     event_classifier_code: str
@@ -112,13 +111,13 @@ def read(body: bytes) -> list[Reading]:
     if len(found) == 1 and found[0][0] == start:
         return [_reading(body, found[0], "$")]
     prefix = "$" if body.startswith(b"[", start) else "$.events"
-    return [_reading(body, where, f"{prefix}[{index}]") for index, where in enumerate(found)]
+    return [_reading(body, where, prefix, index) for index, where in enumerate(found)]
 
 
-def _reading(body: bytes, where: Slice, path: str) -> Reading:
+def _reading(body: bytes, where: Slice, array: str, index: int | None = None) -> Reading:
     event = load(body, where, _decode, SLUG)
     if isinstance(event, Fault):
-        fault = msgspec.structs.replace(event, path=path + event.path.removeprefix("$"))
+        fault = msgspec.structs.replace(event, path=_path(array, index) + event.path.removeprefix("$"))
         return Reading(key=_digest(body[where[0] : where[1]]), start=where[0], end=where[1], fault=fault)
     key = event.event_id or ""
     if not 0 < len(key) <= NAME_CHARS_MAX:
@@ -126,10 +125,14 @@ def _reading(body: bytes, where: Slice, path: str) -> Reading:
     sent_at, warning = _sent(event.event_created_date_time or "")
     reading = Reading(key=key, start=where[0], end=where[1], sent_at=sent_at, warnings=(warning,) if warning else ())
     try:
-        reading.reports = list(_movements(event))
+        reading.reports = _movements(event)
     except _Bad as bad:
-        reading.fault = Fault(f"{SLUG}.{bad.reason}", bad.detail, where[0], f"{path}.{bad.member}")
+        reading.fault = Fault(f"{SLUG}.{bad.reason}", bad.detail, where[0], f"{_path(array, index)}.{bad.member}")
     return reading
+
+
+def _path(array: str, index: int | None) -> str:
+    return array if index is None else f"{array}[{index}]"
 
 
 def _digest(raw: bytes) -> str:
@@ -142,7 +145,6 @@ def _digest(raw: bytes) -> str:
     return "sha256:" + sha256(raw).hexdigest()
 
 
-@lru_cache(maxsize=4096)
 def _sent(text: str) -> tuple[datetime | None, str]:
     try:
         return places.moment(text, "").at, ""
@@ -153,7 +155,7 @@ def _sent(text: str) -> tuple[datetime | None, str]:
 # --- one event ---
 
 
-def _movements(event: _Event) -> list[Movement]:
+def _movements(event: _Event) -> list[Movement | Receipt]:
     """One for each container that it is about, else one for its document."""
     raw_code, member = _raw_code(event)
     call = event.transport_call or _NO_CALL
@@ -176,21 +178,24 @@ def _movements(event: _Event) -> list[Movement]:
         when = places.moment(event.event_date_time, place)
     except (Malformed, ValueError, OverflowError) as fault:
         raise _Bad("time", "eventDateTime", _say("时间无法识别", "is no time", event.event_date_time)) from fault
-    common = Movement(
-        subject="", code=code, raw_code=raw_code, when=when, classifier=classifier, place=place, facility=facility,
-        mode=mode, transport=_transport(event, call), laden=_laden(event, warnings), text=_text(event),
-        warnings=tuple(warnings),
-        seal=" ".join(seal.seal_number for seal in event.seals or () if seal.seal_number),
-    )  # fmt: skip
-    return _each(event, member, common)
+    laden, transport, text = _laden(event, warnings), _transport(event, call), _text(event)
+    seal = " ".join([seal.seal_number for seal in event.seals if seal.seal_number]) if event.seals else ""
+    return [
+        Movement(
+            subject=subject, code=code, raw_code=raw_code, when=when, classifier=classifier, place=place,
+            facility=facility, mode=mode, transport=transport, laden=laden, seal=seal, refs=refs, text=text,
+            warnings=(odd, *warnings) if odd else tuple(warnings),
+        )
+        for subject, refs, odd in _subjects(event, member)
+    ]  # fmt: skip
 
 
-def _each(event: _Event, member: str, common: Movement) -> list[Movement]:
-    """The statement told of each of its subjects."""
+def _subjects(event: _Event, member: str) -> list[tuple[str, tuple[str, ...], str]]:
+    """Each that the statement is made of, with the others that the event names and a warning about its number."""
     containers, documents = _names(event)
     if event.event_type == "EQUIPMENT" and event.equipment_reference:
         subjects = list(containers)[:1]
-    elif event.event_type == "SHIPMENT" and event.document_type_code in {*_BOOKINGS, *_BILLS}:
+    elif event.event_type == "SHIPMENT" and event.document_type_code in _PREFIXES:
         subjects = documents[:1]
     elif event.event_type == "SHIPMENT":
         subjects = documents[:1] or list(containers)
@@ -202,41 +207,31 @@ def _each(event: _Event, member: str, common: Movement) -> list[Movement]:
             member,
             _say("没有集装箱、提单或订舱号", "names no container, bill of lading or booking", event.event_type),
         )
-    told = []
-    for subject in subjects:
-        odd = containers.get(subject, "")
-        refs = tuple([ref for ref in (*documents, *containers) if ref != subject])
-        told.append(_about(common, subject, refs, odd))
-    return told
-
-
-def _about(common: Movement, subject: str, refs: tuple[str, ...], odd: str) -> Movement:
-    warnings = (odd, *common.warnings) if odd else common.warnings
-    return msgspec.structs.replace(common, subject=subject, refs=refs, warnings=warnings)
+    named = (*documents, *containers)
+    return [
+        (subject, tuple([ref for ref in named if ref != subject]), containers.get(subject, "")) for subject in subjects
+    ]
 
 
 def _names(event: _Event) -> tuple[dict[str, str], list[str]]:
     """Containers with the warning about their number, the event's own first; bills before bookings, its own first."""
-    numbers = [
-        event.equipment_reference,
-        *(r.reference_value for r in event.references or () if r.reference_type == "EQ"),
-    ]
+    numbers = [event.equipment_reference]
+    if event.references:
+        numbers += [ref.reference_value for ref in event.references if ref.reference_type == "EQ"]
     containers: dict[str, str] = {}
     for number in numbers:
         if number and len(number) <= NAME_CHARS_MAX:
             named, odd = identifiers.container(number)
             if named:
                 containers.setdefault(f"container:{named}", odd)
-    found = [
-        (ref.document_reference_type or "", ref.document_reference_value) for ref in event.document_references or ()
-    ]
-    found.sort(key=lambda pair: pair[0] not in _BILLS)
-    own = (event.document_type_code or "", event.document_id)
+    said = [(event.document_type_code, event.document_id)]
+    if refs := event.document_references:
+        found = [(ref.document_reference_type, ref.document_reference_value) for ref in refs]
+        said += found if len(found) == 1 else sorted(found, key=lambda pair: pair[0] not in _BILLS)
     documents: dict[str, None] = {}
-    for kind, number in (own, *found):
-        prefix = "booking" if kind in _BOOKINGS else "bl" if kind in _BILLS else ""
-        named = identifiers.normalise(number) if prefix and number and len(number) <= NAME_CHARS_MAX else ""
-        if named:
+    for kind, number in said:
+        prefix = _PREFIXES.get(kind or "")
+        if prefix and number and len(number) <= NAME_CHARS_MAX and (named := identifiers.normalise(number)):
             documents[f"{prefix}:{named}"] = None
     return containers, list(documents)
 
@@ -246,14 +241,14 @@ def _raw_code(event: _Event) -> tuple[str, str]:
     member = _MEMBERS.get(event.event_type)
     if member is None:
         raise _Bad("type", "eventType", _say("事件类型未知", "is no known type of event", event.event_type))
-    code = {
-        "TRANSPORT": event.transport_event_type_code,
-        "EQUIPMENT": event.equipment_event_type_code,
-        "SHIPMENT": event.shipment_event_type_code,
-    }[event.event_type]
+    if event.event_type == "SHIPMENT":
+        code = event.shipment_event_type_code and f"{event.shipment_event_type_code}/{event.document_type_code or ''}"
+    else:
+        equipment = event.event_type == "EQUIPMENT"
+        code = event.equipment_event_type_code if equipment else event.transport_event_type_code
     if not code:
         raise _Bad("code", member, _say("缺少事件代码", "is missing", member))
-    return (f"{code}/{event.document_type_code or ''}" if event.event_type == "SHIPMENT" else code), member
+    return code, member
 
 
 def _code(event: _Event, raw_code: str, mode: Mode, call: _Call) -> str:
@@ -291,13 +286,14 @@ def _transport(event: _Event, call: _Call) -> str:
     """Vessel and voyage; a ship that arrives or is discharged is on its import voyage."""
     vessel = call.vessel or _NO_VESSEL
     inward = "ARRI" in (event.transport_event_type_code or "") or event.equipment_event_type_code == "DISC"
-    voyages = (call.import_voyage_number, call.export_voyage_number)
-    voyage = next(filter(None, voyages if inward else voyages[::-1]), "")
+    first, second = call.import_voyage_number, call.export_voyage_number
+    voyage = (first or second if inward else second or first) or ""
     return f"{vessel.vessel_name or vessel.vessel_imo_number or ''} {voyage}".strip()
 
 
 def _text(event: _Event) -> str:
-    return "; ".join(filter(None, (event.delay_reason_code, event.change_remark, event.reason)))
+    said = (event.delay_reason_code, event.change_remark, event.reason)
+    return "; ".join(filter(None, said)) if any(said) else ""
 
 
 def _say(zh: str, en: str, value: str) -> str:
@@ -315,3 +311,4 @@ _MODES: dict[str, Mode] = {"VESSEL": "VESSEL", "RAIL": "RAIL", "TRUCK": "TRUCK",
 _EMPTY = {"EMPTY": True, "LADEN": False}
 _BOOKINGS = frozenset({"BKG", "CBR"})  # documentTypeCode and documentReferenceType whose number is a booking's
 _BILLS = frozenset({"TRD", "SHI", "SRM", "ARN"})  # … is that of the transport document
+_PREFIXES = dict.fromkeys(_BOOKINGS, "booking") | dict.fromkeys(_BILLS, "bl")

@@ -130,11 +130,12 @@ def _document(message: Message, bgm: list[str]) -> tuple[str, Function]:
     Where such a message has a number of its own, RFF+ACW in its header names the one that it is about.
     """
     named, told = part(bgm, 2, 0), part(bgm, 3, 0)
-    function = "original" if deletes(message, bgm) else _FUNCTIONS.get(told, "original")
+    by_item = deletes(message, bgm)
+    function = "original" if by_item else _FUNCTIONS.get(told, "original")
     if function != "original":
         acw = next((text for text in message.texts[:_HEADER_SEGMENTS] if text.startswith(_PREVIOUS)), "")
         named = part(acw.split(ELEMENT), 1, 1) or named
-    elif told not in {"", "9"} and not deletes(message, bgm) and message.kind not in _ANSWERS:
+    elif told not in {"", "9"} and not by_item and message.kind not in _ANSWERS:
         message.warnings.append(say("function", told))
     known = 0 < len(named) <= NAME_CHARS_MAX
     return f"{message.kind}+{message.interchange.sender}+{named}" if known else "", function
@@ -142,7 +143,7 @@ def _document(message: Message, bgm: list[str]) -> tuple[str, Function]:
 
 def deletes(message: Message, bgm: list[str]) -> bool:
     """1225 takes back the items that the message names, not the whole document."""
-    return part(bgm, 3, 0) == "3" and message.kind in _BY_ITEM
+    return message.kind in _BY_ITEM and part(bgm, 3, 0) == "3"
 
 
 @lru_cache(maxsize=1024)
@@ -168,7 +169,7 @@ class Group:
         self.parties: dict[str, str] = {}  # qualifier 3035 -> 3039
         self.refs: list[str] = []  # kind:number
         self.transports: list[Transport] = []
-        self.measures: dict[str, str] = {}  # attribute 6313 -> MEA
+        self.measures: dict[str, tuple[float | None, str]] = {}  # attribute 6313 -> kg and warning
         self.seals: list[str] = []
 
 
@@ -229,14 +230,21 @@ def _take_tdt(group: Group, text: str) -> None:
 
 
 def _take_mea(group: Group, text: str) -> None:
-    mea = text.split(ELEMENT, 3)
-    attribute = part(mea, 2, 0) or part(mea, 1, 0)
+    attribute, weighed = _weighed(text)
     if attribute in _GROSS:
-        group.measures[attribute] = text
+        group.measures[attribute] = weighed
+
+
+@lru_cache(maxsize=4096)
+def _weighed(mea: str) -> tuple[str, tuple[float | None, str]]:
+    """Attribute, kg and warning: terminals weigh in steps of ten or a hundred kilograms, so most were met before."""
+    told = mea.split(ELEMENT, 3)
+    attribute = part(told, 2, 0) or part(told, 1, 0)
+    return attribute, weight(mea) if attribute in _GROSS else (None, "")
 
 
 def _take_sel(group: Group, text: str) -> None:
-    if seal := part(text.split(ELEMENT), 1, 0):
+    if seal := part(text.split(ELEMENT, 2), 1, 0):
         group.seals.append(seal)
 
 
@@ -256,7 +264,10 @@ _TAKE: dict[str, Callable[[Group, str], None]] = {
 
 def measure(group: Group) -> tuple[float | None, str]:
     """Gross weight in kg, the verified one first; None if there is none, with a warning if it cannot be read."""
-    return next((weight(group.measures[attribute]) for attribute in _GROSS if attribute in group.measures), (None, ""))
+    for attribute in _GROSS:
+        if attribute in group.measures:
+            return group.measures[attribute]
+    return None, ""
 
 
 def ports(group: Group) -> str:
@@ -286,23 +297,26 @@ def movement(
         when, assumed = _when(header, box, place, times)
     except Broken as fault:
         raise Broken(fault.code, fault.detail, box.index, f"{message.path}/EQD[{ordinal}]/DTM") from fault
-    refs = dict.fromkeys((*box.refs, *header.refs, *extra))
-    refs.pop(subject, None)
-    warnings = [wrong, odd, unread, assumed, "" if code else unknown or say("code", raw_code)]
+    refs = (*box.refs, *header.refs, *extra)
+    if len(refs) > 1 or subject in refs:
+        refs = tuple([ref for ref in dict.fromkeys(refs) if ref != subject])
+    doubts = (wrong, odd, unread, assumed, "" if code else unknown or say("code", raw_code))
     return Movement(
         subject=subject, code=code, raw_code=raw_code, when=when, classifier=classifier, place=place,
         facility=facility, mode=mode, transport=by.said if by else "", laden=laden(box.eqd), weight_kg=gross,
-        seal=" ".join(box.seals), refs=tuple(refs), text=text, warnings=tuple(filter(None, warnings)),
+        seal=" ".join(box.seals), refs=refs, text=text, warnings=tuple(filter(None, doubts)) if any(doubts) else (),
     )  # fmt: skip
 
 
 def _when(header: Group, box: Group, place: str, times: tuple[str, ...]) -> tuple[Moment, str]:
     """The first of these times of the box, then of the message; the document's own (137) warns."""
-    composite = next((group.times[time] for group in (box, header) for time in times if time in group.times), "")
-    found = composite or header.times.get("137")
-    if not found:
+    for group in (box, header):
+        for time in times:
+            if time in group.times:
+                return moment(group.times[time], place), ""
+    if "137" not in header.times:
         raise Broken("edifact.missing", say("missing", f"DTM+{times[0]}"))
-    return moment(found, place), "" if composite else say("document time")
+    return moment(header.times["137"], place), say("document time")
 
 
 # --- code tables ---

@@ -17,18 +17,13 @@ from domain.report import Mode, Moment
 class Transport:
     """One TDT: its stage (8051), mode, and what it is called."""
 
-    __slots__ = ("identity", "mode", "name", "stage", "voyage")
+    __slots__ = ("identity", "mode", "said", "stage", "voyage")
 
     def __init__(self, tdt: list[str]) -> None:
         self.stage, self.voyage = part(tdt, 1, 0), part(tdt, 2, 0)
         self.mode = _mode(part(tdt, 3, 0), part(tdt, 4, 0))
         self.identity = part(tdt, 8, 0)  # plate, IMO number or call sign
-        self.name = part(tdt, 8, 3)
-
-    @property
-    def said(self) -> str:
-        """Vessel and voyage, train, or plate."""
-        return f"{self.name or self.identity} {self.voyage}".strip()
+        self.said = f"{part(tdt, 8, 3) or self.identity} {self.voyage}".strip()  # vessel and voyage, train, or plate
 
 
 @lru_cache(maxsize=1024)
@@ -57,8 +52,7 @@ def locate(text: str, mode: Mode) -> tuple[str, str, str]:
 
 def reference(text: str) -> str:
     """RFF as kind:number; "" for kinds that are no subject of Kouan's."""
-    composite = text.split(ELEMENT, 2)[1] if ELEMENT in text else ""
-    qualifier, _, rest = composite.partition(COMPONENT)
+    qualifier, _, rest = text.partition(ELEMENT)[2].partition(ELEMENT)[0].partition(COMPONENT)
     kind, named = _REFERENCES.get(qualifier), rest.partition(COMPONENT)[0]
     if kind == "container":
         return container(named)[0]
@@ -75,32 +69,36 @@ def container(text: str) -> tuple[str, str]:
 def weight(text: str) -> tuple[float | None, str]:
     """A MEA in kg; None with a warning if it cannot be read."""
     mea = text.split(ELEMENT, 4)
-    factor, told = _UNITS.get(part(mea, 3, 0)), part(mea, 3, 1).replace(",", ".")
+    unit, told = part(mea, 3, 0), part(mea, 3, 1).replace(",", ".")
+    factor = _UNITS.get(unit)
     if factor is None or not _DECIMAL.fullmatch(told):
-        return None, say("weight", f"{part(mea, 3, 0)} {told}")
+        return None, say("weight", f"{unit} {told}")
     return round(float(told) * factor, 3), ""
 
 
-@lru_cache(maxsize=16384)
 def moment(composite: str, place: str) -> Moment:
     """A DTM composite (qualifier, value, format 2379) as an instant; without zone it is the place's. Raises Broken."""
-    _, told, form, *_ = (*composite.split(COMPONENT), "", "")
+    told, _, form = composite.partition(COMPONENT)[2].partition(COMPONENT)
     value = told.strip()
-    if form in {"101", "201"} or (not form and len(value) in {6, 10}):
-        value = _century(value)
-    elif found := _ZONED.fullmatch(value) if form in {"205", "303", "304"} else None:
-        year, month, day, hour, minute, second, zone = found.groups()
-        zone = "+00:00" if zone[0] not in "+-" else f"{zone[:3]}:{zone[3:] or '00'}"
-        value = f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}"
+    if form != "203":  # CCYYMMDDHHMM, the usual one
+        form = form.partition(COMPONENT)[0]
+        value = _spelt_out(value, form)
     try:
         return places.moment(value, place)
     except (Malformed, ValueError, OverflowError) as fault:
         raise Broken("edifact.time", say("time", told, form)) from fault
 
 
-def _century(value: str) -> str:
-    """YYMMDD… with its century; EDIFACT is of 1987."""
-    return ("19" if value[:2] >= "80" else "20") + value
+def _spelt_out(value: str, form: str) -> str:
+    """YYMMDD… with its century, for EDIFACT is of 1987; a zone as ISO 8601 writes it."""
+    if form in {"101", "201"} or (not form and len(value) in {6, 10}):
+        return ("19" if value[:2] >= "80" else "20") + value
+    found = _ZONED.fullmatch(value) if form in {"205", "303", "304"} else None
+    if found is None:
+        return value
+    year, month, day, hour, minute, second, zone = found.groups()
+    zone = "+00:00" if zone[0] not in "+-" else f"{zone[:3]}:{zone[3:] or '00'}"
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}"
 
 
 def laden(eqd: list[str]) -> bool | None:

@@ -46,13 +46,14 @@ class Broken(Exception):
 
 def part(elements: list[str], element: int, component: int) -> str:
     """One component of one element, counted from 0 (element 0 is the tag); "" where the segment ends before it."""
-    if element >= len(elements):
-        return ""
-    text = elements[element]
-    if component == 0:
-        return text.partition(COMPONENT)[0].strip()
-    found = text.split(COMPONENT, component + 1)
-    return found[component].strip() if component < len(found) else ""
+    if element < len(elements):
+        text = elements[element]
+        if COMPONENT in text:
+            found = text.split(COMPONENT, component + 1)
+            return found[component].strip() if component < len(found) else ""
+        if component == 0:
+            return text.strip()
+    return ""
 
 
 class Tokens:
@@ -71,15 +72,16 @@ class Tokens:
         self.clean = len(raw.translate(None, _CONTROL)) == len(raw)
         self.separators = frozenset({component, element, release, self.terminator})
         self.released = [release, element, component, self.terminator] if release != " " and release in text else []
-        for mark, character in zip(_MARKS, self.released, strict=False):
-            text = text.replace(release + character, _ESCAPE + mark)
         if self.released:
+            for mark, character in zip(_MARKS, self.released, strict=True):
+                text = text.replace(release + character, _ESCAPE + mark)
             text = text.replace(release, _ESCAPE)
         pieces = text.replace(element, ELEMENT).replace(component, COMPONENT).split(self.terminator, BODY_SEGMENTS_MAX)
         self.starts = [0, *accumulate([len(piece) + 1 for piece in pieces])]
         self.parts = [piece.strip(_BLANKS) for piece in pieces]
-        if "\n" in text or "\r" in text:  # some senders wrap the lines of their file
-            self.parts = [_joined(piece) if "\n" in piece or "\r" in piece else piece for piece in self.parts]
+        whole = "".join(self.parts)
+        if "\n" in whole or "\r" in whole:  # some senders wrap the lines of their file
+            self.parts = [piece.replace("\r", "").replace("\n", "") for piece in self.parts]
 
     def begin(self, index: int) -> int:
         """Where a segment begins in the body, white space before it left out."""
@@ -134,10 +136,6 @@ def separators(text: str) -> tuple[str, str, str, str] | None:
     return component, element, release, terminator
 
 
-def _joined(piece: str) -> str:
-    return piece.replace("\r", "").replace("\n", "")
-
-
 def _recode(text: str, charset: str) -> str:
     """Bytes beyond ASCII by the declared repertoire; senders that declare none of these use UTF-8 or GB 18030."""
     raw = text.encode("latin-1")
@@ -152,16 +150,18 @@ def _recode(text: str, charset: str) -> str:
 class Interchange:
     """What UNB says; a message outside any interchange has an empty one."""
 
-    __slots__ = ("charset", "groups", "messages", "parties", "recipient", "reference", "sender", "sent")
+    __slots__ = ("charset", "groups", "parties", "recipient", "reference", "sender", "sent")
 
     def __init__(self, text: str = "") -> None:
-        unb = text.split(ELEMENT, _PARTS_MAX)
-        self.charset, self.sender, self.recipient = part(unb, 1, 0), part(unb, 2, 0), part(unb, 3, 0)
-        self.parties = ("".join(unb[2:3]), "".join(unb[3:4]))  # sender and recipient with their qualifiers
-        self.sent = part(unb, 4, 0) + part(unb, 4, 1)  # (CC)YYMMDDHHMM, no zone
-        self.reference = part(unb, 5, 0)
         self.groups: list[str] = []  # each UNG
-        self.messages: list[Message] = []
+        self.charset = self.sender = self.recipient = self.sent = self.reference = ""
+        self.parties = ("", "")  # sender and recipient with their qualifiers
+        if text:
+            unb = [*text.split(ELEMENT, _PARTS_MAX), "", "", "", "", ""]
+            named = [element.partition(COMPONENT)[0].strip() for element in unb[1:6]]
+            self.charset, self.sender, self.recipient, sent, self.reference = named
+            self.sent = sent + part(unb, 4, 1)  # (CC)YYMMDDHHMM, no zone
+            self.parties = (unb[2], unb[3])
 
 
 class Message:
@@ -222,7 +222,7 @@ class _Walk:
 
     def __init__(self, tokens: Tokens, found: list[Message]) -> None:
         self.tokens, self.found = tokens, found
-        self.unb = Interchange()
+        self.unb, self.since = Interchange(), len(found)  # the interchange, and where its messages begin
         self.opened = -1  # segment of the UNH that waits for its UNT
         self.count = sum(1 for message in found if message.number)
 
@@ -230,12 +230,12 @@ class _Walk:
         last = len(self.tokens.parts) - 1
         done = 0  # segments before this one belong to a message or to the envelope
         for index, text in enumerate(self.tokens.parts):
-            if text[:2] != "UN" or index == last or text[:3] not in _SERVICE or text[3:4] not in {"", ELEMENT}:
+            if text[:2] != "UN" or index == last or text.partition(ELEMENT)[0] not in _SERVICE:
                 continue
             if len(self.found) >= BODY_MESSAGES_MAX:
                 self._add(self.opened if self.opened >= 0 else done, last).broken("edifact.limit", say("limit"))
                 return
-            if self.opened < 0:
+            if self.opened < 0 and done < index:
                 self._stray(done, index)
             self._service(index, text)
             done = index + 1
@@ -270,7 +270,6 @@ class _Walk:
         self.count += opening
         message = Message(self.tokens, self.unb, first, last, self.count if opening else 0)
         self.found.append(message)
-        self.unb.messages.append(message)
         return message
 
     def _cut_off(self, index: int, tag: str) -> None:
@@ -289,6 +288,7 @@ class _Walk:
         """UNB: another interchange begins; a UNH may be glued to it."""
         self._no_unz()
         self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0].partition(_GLUED_UNH)[0])
+        self.since = len(self.found)
 
     def _unglue(self, index: int, unt: list[str]) -> None:
         """A message cut in mid-segment, and glued to it the UNH of the one that this UNT ends: told apart again.
@@ -309,21 +309,21 @@ class _Walk:
     def _close(self, index: int, unt: list[str]) -> None:
         """UNT: the message is whole if its count and its reference are right."""
         told, reference = part(unt, 1, 0), part(unt, 2, 0)
-        within = [text for text in self.tokens.parts[self.opened : index + 1] if text]
-        if len(within) > number(told) > 0:
+        counted, within = number(told), self.tokens.parts[self.opened : index + 1]
+        if len(within) - within.count("") > counted > 0:
             self._unglue(index, unt)
-            within = [text for text in self.tokens.parts[self.opened : index + 1] if text]
-        message, there = self._add(self.opened, index), len(within)
+            within = self.tokens.parts[self.opened : index + 1]
+        message, there = self._add(self.opened, index), len(within) - within.count("")
         self.opened = -1
-        at = (index - message.first, f"{message.path}/UNT")
         if there > MESSAGE_SEGMENTS_MAX or max(map(len, within)) > SEGMENT_CHARS_MAX:
             message.broken("edifact.limit", say("limit"))
         elif not self.tokens.clean and (odd := self.tokens.odd(message.start, message.end)):
             message.broken("edifact.character", say("character", f"U+{ord(odd):04X}"))
-        elif number(told) != there:
-            message.broken("edifact.count", say("count", told, there), *at)
+        elif counted != there:
+            message.broken("edifact.count", say("count", told, there), index - message.first, f"{message.path}/UNT")
         elif reference != message.reference:
-            message.broken("edifact.reference", say("reference", f"UNT {reference}", f"UNH {message.reference}"), *at)
+            said = say("reference", f"UNT {reference}", f"UNH {message.reference}")
+            message.broken("edifact.reference", said, index - message.first, f"{message.path}/UNT")
 
     def _stray(self, first: int, end: int) -> None:
         """Segments outside any message."""
@@ -334,22 +334,22 @@ class _Walk:
 
     def _unz(self, unz: list[str], index: int) -> None:
         told, reference, unb = part(unz, 1, 0), part(unz, 2, 0), self.unb
-        there = len(unb.groups) or sum(1 for message in unb.messages if message.number)
+        there = len(unb.groups) or sum([message.number > 0 for message in self.found[self.since :]])
         warnings = []
         if number(told) != there:
             warnings.append(say("unz", told, there))
         if reference != unb.reference:
             warnings.append(say("reference", f"UNZ {reference}", f"UNB {unb.reference}"))
-        if unb.messages:
-            unb.messages[-1].warnings += warnings
+        if len(self.found) > self.since:
+            self.found[-1].warnings += warnings
         elif warnings:
             self._add(index, index).broken("edifact.empty", "; ".join(warnings))
-        self.unb = Interchange()
+        self.unb, self.since = Interchange(), len(self.found)
 
     def _no_unz(self) -> None:
         """Another interchange, or nothing, stands where UNZ should."""
-        if self.unb.reference and self.unb.messages:
-            self.unb.messages[-1].warnings.append(say("no unz", self.unb.reference))
+        if self.unb.reference and len(self.found) > self.since:
+            self.found[-1].warnings.append(say("no unz", self.unb.reference))
 
     def _tail(self, done: int, last: int) -> None:
         """What follows the last service segment; only a whole UNZ may lack its terminator."""

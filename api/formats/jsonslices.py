@@ -69,9 +69,9 @@ def records(body: bytes) -> list[Slice]:
     """
     laid = _layout(body)
     if laid.lines > 1 and laid.alone and not body.startswith(b"[", laid.first):
-        return _spans(body, laid)
+        return _spans(laid)
     if laid.alone > 1 and not sound(body[laid.start :]):  # a first line spoilt by a bracket, or no commas
-        return _spans(body, laid)
+        return _spans(laid)
     return slices(body)
 
 
@@ -80,16 +80,21 @@ class _Layout(NamedTuple):
     first: int  # where the first line begins that is not blank
     lines: int  # that are not blank
     alone: int  # of them, those that are an object on their own
+    spans: list[Slice]  # of as many lines as a body may have messages
 
 
 def _layout(body: bytes) -> _Layout:
     start = len(body) - len(body.removeprefix(b"\xef\xbb\xbf"))
-    first = lines = alone = 0
+    lines = alone = 0
+    spans: list[Slice] = []
     for line in _LINE.finditer(body, start):
-        first = first if lines else line.start()
+        begin, end = span = line.span()
         lines += 1
-        alone += body[line.start()] == _OBJECT and body[line.end() - 1] == _OBJECT_END
-    return _Layout(start, first, lines, alone)
+        if lines <= limits.BODY_MESSAGES_MAX:
+            spans.append(span)
+        if body[begin] == _OBJECT and body[end - 1] == _OBJECT_END:
+            alone += 1
+    return _Layout(start, spans[0][0] if spans else 0, lines, alone, spans)
 
 
 def _lines(body: bytes) -> list[Slice]:
@@ -99,12 +104,12 @@ def _lines(body: bytes) -> list[Slice]:
         return []
     line = _LINE.match(body, laid.first)
     whole_first = body[laid.first] == _OBJECT and line is not None and body[line.end() - 1] == _OBJECT_END
-    return _spans(body, laid) if whole_first or laid.alone * 2 > laid.lines else []
+    return _spans(laid) if whole_first or laid.alone * 2 > laid.lines else []
 
 
-def _spans(body: bytes, laid: _Layout) -> list[Slice]:
+def _spans(laid: _Layout) -> list[Slice]:
     limits.check_messages(laid.lines)
-    return [line.span() for line in _LINE.finditer(body, laid.start)]
+    return laid.spans
 
 
 def load(body: bytes, where: Slice, decode: Callable[[bytes], T], slug: str) -> T | Fault:
@@ -112,7 +117,8 @@ def load(body: bytes, where: Slice, decode: Callable[[bytes], T], slug: str) -> 
     raw = body[where[0] : where[1]]
     if b"\\u0000" in raw and (nul := _NUL.search(raw)):
         return Fault(f"{slug}.nul", "报文含空字符 / the message has a NUL character", where[0] + nul.start())
-    if limits.too_deep(raw):
+    openers = 2 * len(raw) - len(raw.replace(b"{", b"")) - len(raw.replace(b"[", b""))  # bytes.count is slower by far
+    if openers > limits.DEPTH_MAX and limits.too_deep(raw):
         return Fault(
             f"{slug}.depth", f"嵌套超过 {limits.DEPTH_MAX} 层 / nested more than {limits.DEPTH_MAX} deep", where[0]
         )
@@ -148,10 +154,13 @@ def _elements(body: bytes, start: int) -> list[Slice]:
     limits.check_messages(len(raws))
     found, at = [], start + 1
     for raw in raws:
-        gap = _GAP.match(body, at)
-        assert gap is not None
-        at = gap.end() + len(memoryview(raw))
-        found.append((gap.end(), at))
+        begin = at + (body[at] == _COMMA)
+        if body[begin] in b" \t\r\n":
+            gap = _GAP.match(body, at)
+            assert gap is not None
+            begin = gap.end()
+        at = begin + len(memoryview(raw))
+        found.append((begin, at))
     return found
 
 

@@ -26,7 +26,7 @@ Name = Annotated[str, msgspec.Meta(max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     id: Name = ""  # the source's own reference; without it the bytes are their own
     subject: Name = ""  # kind:number
     code: Name = ""  # canonical milestone
@@ -98,14 +98,14 @@ def _reports(item: Item) -> list[Movement | Receipt]:
 def _movement(item: Item) -> Movement:
     warnings: list[str] = []
     subject = _subject(item.subject, "subject", warnings)
-    refs = tuple(_subject(ref, f"refs[{at}]", warnings) for at, ref in enumerate(item.refs))
+    refs = tuple([_subject(ref, f"refs[{at}]", warnings) for at, ref in enumerate(item.refs)])
     place = places.canonical(item.place, item.mode) if item.place else ""
     if not (item.code or item.raw_code):
         raise _Bad("code", "code", "没有状态代码 / neither code nor raw_code")
     known = item.code.removesuffix("_REVERSED") in MILESTONES
     if not known:
         warnings.append(f"状态代码未知，按原样保存 / unknown code, kept as sent: {item.code or item.raw_code}")
-    return Movement(
+    moved = Movement(
         subject=subject,
         code=item.code if known else "",
         raw_code=item.raw_code or item.code,
@@ -116,15 +116,19 @@ def _movement(item: Item) -> Movement:
         mode=item.mode,
         transport=item.transport,
         laden=item.laden,
-        pieces=item.pieces,
-        pieces_total=item.pieces_total,
-        partial=item.partial or (item.pieces is not None and item.pieces < (item.pieces_total or 0)),
         weight_kg=item.weight_kg,
         seal=item.seal,
         refs=refs,
         text=item.text,
         warnings=tuple(warnings),
     )
+    return moved if item.pieces is None and item.pieces_total is None and not item.partial else _counted(moved, item)
+
+
+def _counted(moved: Movement, item: Item) -> Movement:
+    """With its pieces, which few have: a call with more than fifteen keywords is a slow one (domain/fact.py)."""
+    partial = item.partial or (item.pieces is not None and item.pieces < (item.pieces_total or 0))
+    return msgspec.structs.replace(moved, pieces=item.pieces, pieces_total=item.pieces_total, partial=partial)
 
 
 def _subject(text: str, field: str, warnings: list[str]) -> str:
