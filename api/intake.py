@@ -4,10 +4,9 @@
 way the bytes came (HTTP, an EPCIS capture, an MQTT topic) makes no difference here. Times are UTC, digests SHA-256.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from itertools import chain
 from uuid import UUID, uuid4
 
 import msgspec
@@ -125,13 +124,13 @@ def _fact(report: Movement | Receipt, message: Message, sent_at: datetime | None
 
 def _unwritable(reading: Reading, *, has_nul: bool) -> Fault | None:
     """PostgreSQL text holds no NUL, and its indexes no long text; a reference with one, or so long, is no reference."""
-    texts = [reading.document]
+    longest = reading.document
     for report in reading.reports:
-        texts.append(report.subject)
-        texts += report.refs
-    if has_nul and any("\x00" in text for text in texts):
+        for text in (report.subject, *report.refs):
+            if len(text) > len(longest):
+                longest = text
+    if has_nul and any("\x00" in text for text in _texts(reading)):
         return Fault("text.nul", "编号含空字符 / a reference holds a NUL character", reading.start)
-    longest = max(texts, key=len)
     if len(longest) * UTF8_BYTES_MAX > REFERENCE_BYTES_MAX and len(longest.encode()) > REFERENCE_BYTES_MAX:
         detail = (
             f"编号超过 {REFERENCE_BYTES_MAX} 字节：{longest[:60]!r}… / "
@@ -139,6 +138,13 @@ def _unwritable(reading: Reading, *, has_nul: bool) -> Fault | None:
         )
         return Fault("text.long", detail, reading.start)
     return None
+
+
+def _texts(reading: Reading) -> Iterator[str]:
+    yield reading.document
+    for report in reading.reports:
+        yield report.subject
+        yield from report.refs
 
 
 def _writable(fault: Fault) -> Fault:
@@ -157,14 +163,15 @@ def receipts(wanted: Sequence[Intent], outcomes: Sequence[Outcome]) -> list[Mess
 
 def receipt(index: int, intent: Intent, outcome: Outcome) -> MessageReceipt:
     """What the source is told about one message."""
-    warned = [new.fact.warnings for new in intent.facts if isinstance(new.fact, Stated) and new.fact.warnings]
-    if intent.message and intent.message.warnings:
-        warned.insert(0, intent.message.warnings)
+    warned = intent.message.warnings if intent.message else ()
+    for new in intent.facts:
+        if isinstance(new.fact, Stated) and new.fact.warnings:
+            warned += new.fact.warnings
     return MessageReceipt(
         index=index,
         status=outcome.status,
         message_id=outcome.message_id,
         facts=outcome.facts,
-        warnings=list(dict.fromkeys(chain.from_iterable(warned))) if warned else [],
+        warnings=list(dict.fromkeys(warned)) if warned else [],
         problem=outcome.fault,
     )

@@ -5,10 +5,10 @@ the send functions of uuid, text, int8, bytea and one-dimensional arrays. All in
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -23,7 +23,9 @@ _EMPTY = struct.Struct("!iiI")
 _LENGTH = struct.Struct("!i")
 _SIXTEEN = _LENGTH.pack(16)
 _ROW = struct.Struct("!hi")  # number of fields, length of the first
-_NUMBER = struct.Struct("!iqi")  # length and value of an int8, length of the next field
+_VALUE = struct.Struct("!iq")  # length and value of an int8
+_NUMBER = struct.Struct("!iqi")  # the same, and the length of the next field
+_ONE_UUID = struct.Struct("!iiiIiii")  # length of the field, and the head of an array with one uuid
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 COPY_TAIL = struct.pack("!h", -1)
@@ -39,7 +41,7 @@ class Texts(bytes):
 
 def uuids(ids: Collection[UUID]) -> Uuids:
     """Ids as a parameter."""
-    items = b"".join([_SIXTEEN + each.bytes for each in ids])
+    items = b"".join([_SIXTEEN + each.int.to_bytes(16, "big") for each in ids])
     return Uuids(_head(UUID_OID, len(ids)) + items)
 
 
@@ -71,70 +73,65 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(Texts, _TextsDumper)
 
 
-class Row(NamedTuple):
-    """A fact about to be written: everything but its position."""
-
-    stream: str
-    version: int
-    tag: str
-    state: bytes
-    fact_id: UUID
+Row = tuple[str, int, str, bytes, UUID]
+"""A fact about to be written, everything but its position: stream, version, tag, state, id."""
 
 
 def journal_row(row: Row, position: int) -> bytes:
     """One row of a journal's table in the order of its columns."""
     stream, version, tag, state, fact_id = row
-    name, topic = stream.encode(), tag.encode()
+    name, topic = stream.encode(), _words(tag)
     return b"".join(
         (
             _ROW.pack(6, len(name)),
             name,
-            _NUMBER.pack(8, version, len(topic)),
+            _VALUE.pack(8, version),
             topic,
             _LENGTH.pack(len(state)),
             state,
             _NUMBER.pack(8, position, 16),
-            fact_id.bytes,
+            fact_id.int.to_bytes(16, "big"),
         )
     )
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_HEAD = struct.Struct("!hi16si16siiii")  # twelve fields: two ids, two integers
+_HEAD = struct.Struct("!hi16si16siiiii")  # twelve fields: two ids, two integers, the length of the digest
 _NULL = _LENGTH.pack(-1)
-_EIGHT = struct.Struct("!iq")
 
 
 @lru_cache(maxsize=1024)
-def instant(at: datetime) -> bytes:
-    """A timestamptz field: its length, and microseconds since 2000."""
-    return _EIGHT.pack(8, (at - _EPOCH) // _MICROSECOND)
+def instant(at: datetime | None) -> bytes:
+    """A timestamptz field: its length, and microseconds since 2000; or NULL."""
+    return _NULL if at is None else _VALUE.pack(8, (at - _EPOCH) // _MICROSECOND)
 
 
-def message_row(
-    *,
+def message_row(  # noqa: PLR0917  names in the call would cost as much as the work
     ids: tuple[UUID, UUID],
     span: tuple[int, int],
-    names: tuple[str, str],
     digest: bytes,
-    status: str,
-    fact_ids: Collection[UUID],
-    received: bytes,
-    function: str,
-    sent: bytes | None,
+    times: tuple[datetime, datetime | None],
+    words: tuple[str, str, str],
+    document: str,
+    fact_ids: Sequence[UUID],
 ) -> bytes:
-    """One row of cargo_messages in the order of domain/messages.py."""
-    facts = uuids(fact_ids)
-    return b"".join(
-        (
-            _HEAD.pack(12, 16, ids[0].bytes, 16, ids[1].bytes, 4, span[0], 4, span[1]),
-            *(_LENGTH.pack(len(raw)) + raw for raw in (names[0].encode(), names[1].encode(), digest, status.encode())),
-            _LENGTH.pack(len(facts)),
-            facts,
-            received,
-            _LENGTH.pack(len(function)),
-            function.encode(),
-            sent or _NULL,
-        )
-    )
+    """One row of cargo_messages in the order of domain/messages.py; `words` are source, function and status."""
+    mine, came = ids[0].int.to_bytes(16, "big"), ids[1].int.to_bytes(16, "big")
+    head = _HEAD.pack(12, 16, mine, 16, came, 4, span[0], 4, span[1], len(digest))
+    if len(fact_ids) == 1:
+        facts = _ONE_UUID.pack(40, 1, 0, UUID_OID, 1, 1, 16) + fact_ids[0].int.to_bytes(16, "big")
+    else:
+        array = uuids(fact_ids)
+        facts = _LENGTH.pack(len(array)) + array
+    return b"".join((head, digest, instant(times[0]), instant(times[1]), _words(*words), _text(document), facts))
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return _LENGTH.pack(len(raw)) + raw
+
+
+@lru_cache(maxsize=1024)
+def _words(*words: str) -> bytes:
+    return b"".join(map(_text, words))

@@ -193,7 +193,8 @@ def read(state: bytes) -> Fact:
 
 _VARIABLE = ((1 << 128) - 1) & ~(0xF << 76) & ~(0x3 << 62)
 _FIXED = (0x8 << 76) | (0x2 << 62)
-_SAFE, _new, _put = SafeUUID.unknown, object.__new__, object.__setattr__  # looked up once, not for each id
+_SAFE, _new = SafeUUID.unknown, object.__new__  # looked up once, not for each id
+_put_int, _put_safe = UUID.__dict__["int"].__set__, UUID.__dict__["is_safe"].__set__
 _TEN, _SIXTEEN = blake2b(digest_size=10), blake2b(digest_size=16)  # a copy of them costs less than a new one
 
 
@@ -203,8 +204,8 @@ def uuid8(raw: bytes) -> UUID:
     Made without UUID's constructor: its checks of six kinds of argument cost more than the digest.
     """
     made = _new(UUID)
-    _put(made, "int", int.from_bytes(raw, "big") & _VARIABLE | _FIXED)
-    _put(made, "is_safe", _SAFE)
+    _put_int(made, int.from_bytes(raw, "big") & _VARIABLE | _FIXED)
+    _put_safe(made, _SAFE)
     return made
 
 

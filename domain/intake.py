@@ -19,7 +19,7 @@ from domain.documents import Change, Said
 from domain.fact import Confirmed, Corrected, Fact, Reinstated, Retracted, Stated, digest_id
 from domain.intent import Intent, Message, NewFact, Outcome, Status, Told
 from domain.journal import JournalRecorder
-from domain.messages import Key, Seen, Taken
+from domain.messages import Key, Seen
 from domain.report import Fault
 
 FACTS = """
@@ -77,7 +77,7 @@ class Batch:
         self.seen: dict[UUID, Seen] = {}
         self.said: dict[Key, list[Said]] = {}
         self.stood: dict[Key, int] = {}  # how many of them were there before this batch
-        self.taken: list[Taken] = []
+        self.taken: list[Seen] = []
         self.mended: dict[UUID, tuple[UUID, list[UUID]]] = {}
         self.desk: dict[UUID, quarantine.State] = {}
         self.faults: list[tuple[Intent, Message, UUID, Fault]] = []
@@ -96,7 +96,9 @@ class Batch:
                 last = self.recorder.copy(cursor, self.rows)
             self.remembered.position = last
             self._store(cursor, outcomes)
-        return [msgspec.structs.replace(outcome, position=last) for outcome in outcomes]
+        for outcome in outcomes:
+            outcome.position = last
+        return outcomes
 
     def _position(self, cursor: psycopg.Cursor[Any]) -> int:
         row = cursor.execute(POSITION.format(table=self.table), prepare=True).fetchone()
@@ -106,18 +108,31 @@ class Batch:
     # --- what is known already ---
 
     def _look_up(self, cursor: psycopg.Cursor[Any]) -> None:
-        came = [intent.message for intent in self.intents if intent.message]
+        came: list[Message] = []
+        ids: list[UUID] = []
+        streams: set[str] = set()
+        for intent in self.intents:
+            if intent.message:
+                came.append(intent.message)
+            for new in intent.facts:
+                streams.add(new.stream)
+                if self.again or not intent.fresh:
+                    ids.append(new.fact_id)
+            if intent.expected:
+                streams.add(intent.expected[0])
         if came:
-            self.seen = messages.seen(cursor, [message.message_id for message in came])
-            if keys := {_key(message) for message in came if message.document}:
-                self.said = messages.said(cursor, keys)
-                self.stood = {key: len(said) for key, said in self.said.items()}
-            self._look_up_quarantine(cursor, came)
-        ids = [new.fact_id for intent in self.intents if self.again or not intent.fresh for new in intent.facts]
+            self._look_up_messages(cursor, came)
         ids += [fact_id for _, fact_ids in self.mended.values() for fact_id in fact_ids]
         self._look_up_facts(cursor, ids)
         self._look_up_confirmations(cursor)
-        self._look_up_heads(cursor)
+        self._look_up_heads(cursor, streams)
+
+    def _look_up_messages(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
+        self.seen = messages.seen(cursor, [message.message_id for message in came])
+        if keys := {_key(message) for message in came if message.document}:
+            self.said = messages.said(cursor, keys)
+            self.stood = {key: len(said) for key, said in self.said.items()}
+        self._look_up_quarantine(cursor, came)
 
     def _look_up_quarantine(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
         """Which of those that may not be taken were mended before; how those stand that are being mended."""
@@ -125,7 +140,7 @@ class Batch:
             quarantine.key(message)
             for message in came
             if message.fault is not None
-            or ((before := self.seen.get(message.message_id)) and before.digest != message.digest)
+            or (self.seen and (before := self.seen.get(message.message_id)) and before.digest != message.digest)
         ]
         if doubtful:
             self.mended = quarantine.mended(cursor, doubtful)
@@ -151,10 +166,8 @@ class Batch:
                 ],
             )
 
-    def _look_up_heads(self, cursor: psycopg.Cursor[Any]) -> None:
-        streams = {new.stream for intent in self.intents for new in intent.facts}
+    def _look_up_heads(self, cursor: psycopg.Cursor[Any], streams: set[str]) -> None:
         streams |= {known.stream for known in self.known.values()}
-        streams |= {intent.expected[0] for intent in self.intents if intent.expected}
         if missing := streams.difference(self.heads):
             heads = cursor.execute(HEADS.format(table=self.table), (texts(missing),), prepare=True)
             self.heads.update({stream: version or 0 for stream, version in heads})
@@ -232,16 +245,16 @@ class Batch:
         return Told(new.fact_id, known.stream, "confirmed")
 
     def _remember(self, message: Message, told: list[Told]) -> Outcome:
-        statuses = {item.status for item in told}
+        statuses = [item.status for item in told]
         status: Status = "duplicate"
         if "recorded" in statuses or message.function in {"cancel", "replace"}:
             status = "recorded"
         elif "confirmed" in statuses:
             status = "confirmed"
         fact_ids = tuple([item.fact_id for item in told])
-        here = (message.transmission.transmission_id, message.start)
-        self.seen[message.message_id] = Seen(*here, message.digest, status, fact_ids)
-        self.taken.append(Taken(message, status, fact_ids))
+        came, start = message.transmission.transmission_id, message.start
+        self.seen[message.message_id] = kept = Seen(came, start, message.digest, status, fact_ids, message)
+        self.taken.append(kept)
         if message.document:
             said = Said(message.message_id, messages.sent(message), message.function, fact_ids)
             self.said[_key(message)].append(said)
@@ -265,7 +278,7 @@ class Batch:
         self._look_up_changes(cursor, changed)
         for key, changes in changed.items():
             self._settle(key, changes)
-        came = {message.message_id: message for message, *_ in self.taken if message.document}
+        came = {each.message.message_id: each.message for each in self.taken if each.message and each.message.document}
         waiting = {mine for mine, message in came.items() if self._waits(message)}
         arrived = [
             each.message_id
@@ -293,7 +306,7 @@ class Batch:
                     ids.add(_reinstatement_id(target, change.by.message_id))
             ids.update(chain.from_iterable({change.by.fact_ids for change in changes.values() if change.gone}))
         self._look_up_facts(cursor, list(ids.difference(self.known)))
-        self._look_up_heads(cursor)
+        self._look_up_heads(cursor, set())
 
     def _settle(self, key: Key, changes: dict[UUID, Change]) -> None:
         successors = {change.by.message_id: self._milestones(change.by) for change in changes.values() if change.gone}
@@ -339,7 +352,7 @@ class Batch:
 
     def _now(self, by: Said) -> Any:
         """When Kouan was told: the newest receipt of this batch."""
-        return max((each.message.transmission.received_at for each in self.taken), default=by.at)
+        return max((each.message.transmission.received_at for each in self.taken if each.message), default=by.at)
 
     # --- what will be written ---
 
@@ -347,7 +360,7 @@ class Batch:
         stream, fact_id, happened = new.stream, new.fact_id, new.fact
         self.heads[stream] = version = self.heads.get(stream, 0) + 1
         self.known[fact_id] = new
-        self.rows.append(Row(stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
+        self.rows.append((stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
 
     def _store(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> None:
         messages.store(cursor, self.taken, [(message, message_id) for _, message, message_id, _ in self.faults])
@@ -358,12 +371,6 @@ class Batch:
 
 def _key(message: Message) -> Key:
     return (message.transmission.source, message.document)
-
-
-def _stated(intent: Intent, key: Key) -> list[UUID]:
-    if intent.message is None or not intent.message.document or _key(intent.message) != key:
-        return []
-    return [new.fact_id for new in intent.facts]
 
 
 def _waiting(outcome: Outcome, message: Message) -> Outcome:

@@ -79,8 +79,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     status: Literal["recorded", "duplicate", "confirmed"]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one intent. `position` is that of the newest fact in its transaction."""
+class Outcome(msgspec.Struct, kw_only=True, gc=False):
+    """What became of one intent. `position`, known last, is that of the newest fact in its transaction."""
 
     status: Status
     position: int = 0

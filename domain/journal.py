@@ -110,7 +110,7 @@ class JournalRecorder(PostgresApplicationRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """The library's own way in, for facts that repeat nobody: one attempt, each fact with a new id."""
         rows = [
-            Row(str(event.originator_id), event.originator_version, event.topic, event.state, uuid4())
+            (str(event.originator_id), event.originator_version, event.topic, event.state, uuid4())
             for event in stored_events
         ]
         if not rows:

@@ -5,13 +5,13 @@ A transmission is what came over the wire in one piece, a message a slice of it;
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 
-from domain.binary import COPY_HEAD, COPY_TAIL, instant, message_row, texts, uuids
+from domain.binary import COPY_HEAD, COPY_TAIL, message_row, texts, uuids
 from domain.documents import Said
 from domain.intent import Message, Status, Transmission
 
@@ -32,8 +32,8 @@ ON CONFLICT DO NOTHING
 """
 COPY = """
 COPY cargo_messages
-    (message_id, transmission_id, byte_from, byte_to, source, document, digest, status, fact_ids, received_at,
-     function, sent_at)
+    (message_id, transmission_id, byte_from, byte_to, digest, received_at, sent_at, source, function, status,
+     document, fact_ids)
 FROM STDIN (FORMAT BINARY)
 """
 QUARANTINED = """
@@ -49,22 +49,15 @@ Key = tuple[str, str]
 """Source and document."""
 
 
-class Seen(NamedTuple):
-    """A message that is kept already, or about to be."""
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """A message that is kept already, or about to be, and what became of it."""
 
     transmission_id: UUID
     start: int  # where in the transmission
     digest: bytes
     status: Status
     fact_ids: Sequence[UUID]
-
-
-class Taken(NamedTuple):
-    """A message that will be kept, and what became of it."""
-
-    message: Message
-    status: Status
-    fact_ids: Sequence[UUID]
+    message: Message | None = None  # that is about to be kept
 
 
 def seen(cursor: psycopg.Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, Seen]:
@@ -87,16 +80,17 @@ def sent(message: Message) -> datetime:
     return message.sent_at or message.transmission.received_at
 
 
-def store(cursor: psycopg.Cursor[Any], taken: Sequence[Taken], faulty: Sequence[tuple[Message, UUID]]) -> None:
+def store(cursor: psycopg.Cursor[Any], taken: Sequence[Seen], faulty: Sequence[tuple[Message, UUID]]) -> None:
     """Keep messages with their transmissions; faulty ones under the id of the quarantine."""
-    messages = [each.message for each in taken] + [message for message, _ in faulty]
-    transmissions = {message.transmission.transmission_id: message.transmission for message in messages}
+    kept = [each.message for each in taken if each.message]
+    transmissions = {id(each.transmission): each.transmission for each in (*kept, *(message for message, _ in faulty))}
     if not transmissions:
         return
     cursor.executemany(TRANSMISSION, [_values(each) for each in transmissions.values()])
     if taken:
+        rows = [_row(message, each) for message, each in zip(kept, taken, strict=True)]
         with cursor.copy(COPY) as copy:
-            copy.write(COPY_HEAD + b"".join([_row(each) for each in taken]) + COPY_TAIL)
+            copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
     if faulty:
         columns = zip(*(_quarantined(*each) for each in faulty), strict=True)
         cursor.execute(QUARANTINED, [list(column) for column in columns])
@@ -112,17 +106,14 @@ def _quarantined(message: Message, message_id: UUID) -> tuple[object, ...]:
     return (message_id, came.transmission_id, *span, came.received_at)
 
 
-def _row(each: Taken) -> bytes:
-    message = each.message
+def _row(message: Message, kept: Seen) -> bytes:
     came = message.transmission
     return message_row(
-        ids=(message.message_id, came.transmission_id),
-        span=(message.start, message.end),
-        names=(came.source, message.document),
-        digest=message.digest,
-        status=each.status,
-        fact_ids=each.fact_ids,
-        received=instant(came.received_at),
-        function=message.function,
-        sent=instant(message.sent_at) if message.sent_at else None,
+        (message.message_id, came.transmission_id),
+        (message.start, message.end),
+        message.digest,
+        (came.received_at, message.sent_at),
+        (came.source, message.function, kept.status),
+        message.document,
+        kept.fact_ids,
     )

@@ -37,8 +37,8 @@ TOO_LONG = psycopg.errors.ProgramLimitExceeded
 log = logging.getLogger("kouan.writer")
 
 
-Submission = tuple[Sequence[Intent], "Future[list[Outcome]]"]
-"""Intents that belong together, and who waits for their outcomes."""
+Submission = tuple[Sequence[Intent], int, "Future[list[Outcome]]"]
+"""Intents that belong together, how much they weigh, and who waits for their outcomes."""
 
 
 class Busy(KouanError):
@@ -75,7 +75,7 @@ class Writer:
         with self._changed:
             if self._stopping or self._queued + weight > FACTS_QUEUED_MAX:
                 raise Busy(f"The {self.journal.name} journal has {self._queued} facts waiting; try again")
-            self._queue.append((intents, future))
+            self._queue.append((intents, weight, future))
             self._queued += weight
             self._changed.notify()
         return future
@@ -106,8 +106,8 @@ class Writer:
                     _tell(taken, error)
 
     def _answer(self, taken: list[Submission]) -> None:
-        outcomes = iter(self._persist([intent for intents, _ in taken for intent in intents]))
-        for intents, future in taken:
+        outcomes = iter(self._persist([intent for intents, *_ in taken for intent in intents]))
+        for intents, _, future in taken:
             own = [next(outcomes) for _ in intents]
             if future.running():
                 future.set_result(own)
@@ -129,12 +129,12 @@ class Writer:
             while not self._queue and not self._stopping:
                 self._changed.wait()
             while self._queue and facts < FACTS_PER_COMMIT_MAX:
-                many, future = self._queue.popleft()
-                weight = _weight(many)
+                each = self._queue.popleft()
+                _, weight, future = each
                 facts += weight
                 self._queued -= weight
                 future.set_running_or_notify_cancel()  # whoever went away is written all the same, just not told
-                taken.append((many, future))
+                taken.append(each)
         return taken
 
     def _persist(self, intents: Sequence[Intent]) -> list[Outcome]:
@@ -183,10 +183,10 @@ class Writer:
 
 
 def _weight(intents: Sequence[Intent]) -> int:
-    return sum(len(intent.facts) for intent in intents) + 1
+    return sum([len(intent.facts) for intent in intents]) + 1
 
 
 def _tell(taken: list[Submission], error: Exception) -> None:
-    for _, future in taken:
+    for *_, future in taken:
         if future.running():
             future.set_exception(error)
