@@ -92,7 +92,7 @@ class JournalRecorder(PostgresApplicationRecorder):
         self._lock_table(cursor)
 
     def copy(self, cursor: psycopg.Cursor[Any], rows: Sequence[Row]) -> int:
-        """Write rows under the lock and wake the readers. Returns the position of the last one."""
+        """Write rows under the lock. Returns the position of the last one."""
         cursor.execute(self.reserve_statement, (len(rows),), prepare=True)
         reserved = cursor.fetchone()
         assert reserved is not None
@@ -104,8 +104,11 @@ class JournalRecorder(PostgresApplicationRecorder):
                 part = rows[start : start + ROWS_A_WRITE]
                 copy.write(b"".join([journal_row(row, place) for place, row in enumerate(part, first + start)]))
             copy.write(COPY_TAIL)
-        self._notify_channel(cursor)
         return last
+
+    def notify(self, cursor: psycopg.Cursor[Any]) -> None:
+        """Wake the readers at the commit."""
+        self._notify_channel(cursor)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """The library's own way in, for facts that repeat nobody: one attempt, each fact with a new id."""
@@ -118,6 +121,7 @@ class JournalRecorder(PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection, connection.transaction(), connection.cursor() as cursor:
             self.lock(cursor)
             last = self.copy(cursor, rows)
+            self.notify(cursor)
         return range(last - len(rows) + 1, last + 1)
 
 
@@ -157,7 +161,7 @@ class Journal:
         ).format(table)
         self._stream = sql.SQL(
             "SELECT notification_id, originator_id, originator_version, fact_id, state FROM {}"
-            " WHERE originator_id = %s ORDER BY originator_version"
+            " WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
         ).format(table)
         self._last = sql.SQL("SELECT coalesce(max(notification_id), 0) FROM {}").format(table)
 
@@ -177,13 +181,13 @@ class Journal:
             rows = cursor.execute(self._read, (after, limit), prepare=True)
             return [Entry(row[0], row[1], row[2], row[3], fact.read(row[4])) for row in rows]
 
-    def stream(self, connection: psycopg.Connection[Any], stream: str) -> list[Entry]:
-        """All facts of one stream, oldest first; empty if it is not known.
+    def stream(self, connection: psycopg.Connection[Any], stream: str, after_version: int = 0) -> list[Entry]:
+        """The facts of one stream behind a version, oldest first; empty if there are none.
 
         Raises msgspec.DecodeError for one that cannot be decoded: nobody decides on half a story.
         """
         with connection.cursor(binary=True) as cursor:
-            return [_entry(row) for row in cursor.execute(self._stream, (stream,), prepare=True)]
+            return [_entry(row) for row in cursor.execute(self._stream, (stream, after_version), prepare=True)]
 
     def last(self, connection: psycopg.Connection[Any]) -> int:
         """The position of the newest fact, 0 if there is none."""

@@ -27,11 +27,11 @@ class Size(msgspec.Struct, frozen=True):
     before: int = 20
     blind: int = 20
     silent: int = 2
-    decisions: int = 8
+    decisions: int = 8  # of each of 16 deciders
     kills: int = 1
 
 
-LONG = Size(gap_seconds=60.0, after=1_000, before=50, blind=50, silent=5, decisions=20, kills=5)
+LONG = Size(gap_seconds=60.0, after=1_000, before=50, blind=50, silent=5, decisions=125, kills=5)
 
 
 def main() -> int:
@@ -64,10 +64,12 @@ def _under(server: str, folder: Path, size: Size) -> list[Row]:
     cuts: dict[Mode, int] = {"after": size.after, "before": size.before, "blind": size.blind}
     cuts |= {"mute": size.silent, "slow": size.silent}
     rows += [_tell(commits.run(server, folder, mode, count)) for mode, count in cuts.items()]
-    raged = storm.run(server, size.decisions)
-    storm.assert_one_after_the_other(raged.entries)
-    print(f"storm: {raged.per_second:.0f} decisions/s, {raged.conflicts} conflicts")
-    return [*rows, _tell(raged.row)]
+    for processes in (1, 4):
+        raged = storm.run(server, size.decisions, processes)
+        storm.assert_one_after_the_other(raged.entries)
+        print(f"storm: {raged.per_second:.0f} decisions/s")
+        rows.append(_tell(raged.row))
+    return rows
 
 
 def _tell(row: Row) -> Row:

@@ -11,7 +11,7 @@ from tests.faults.proxy import Mode
 pytestmark = pytest.mark.slow
 
 GAP_SECONDS = 6.0
-STARVED_SECONDS = 5.0
+STARVED_SECONDS, UNFAIR = 1.0, 5.0  # nobody waits a second, or on a machine that is that slow, five times the mean
 
 
 def test_no_reader_misses_a_fact_while_writers_abort_and_are_killed(postgres: str, tmp_path: Path) -> None:
@@ -32,12 +32,15 @@ def test_a_connection_cut_at_commit_changes_no_answer(postgres: str, tmp_path: P
     assert row.injected >= count
 
 
-def test_in_a_storm_of_conflicts_no_decision_is_lost_and_nobody_starves(postgres: str) -> None:
-    raged = storm.run(postgres, decisions=8)
-    print(f"longest {raged.row.longest_s:.2f} s, {raged.per_second:.0f} decisions/s, {raged.conflicts} conflicts")
+@pytest.mark.parametrize(("processes", "decisions"), [(1, 20), (4, 8)])
+def test_in_a_storm_of_conflicts_no_decision_is_lost_and_nobody_starves(
+    postgres: str, processes: int, decisions: int
+) -> None:
+    raged = storm.run(postgres, decisions, processes)
+    print(f"longest {raged.row.longest_s:.2f} s, {raged.per_second:.0f} decisions/s, {raged.row.injected} conflicts")
     storm.assert_one_after_the_other(raged.entries)
     assert raged.row.sound(), raged.row
-    assert raged.row.longest_s < STARVED_SECONDS
+    assert raged.row.longest_s < max(STARVED_SECONDS, UNFAIR * raged.mean_s)
 
 
 def test_what_was_acknowledged_survives_the_kill_of_the_whole_server() -> None:

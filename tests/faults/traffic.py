@@ -20,6 +20,7 @@ from domain.fact import Stated, digest_id
 from domain.intent import Intent, Message, NewFact, Transmission
 from domain.journal import Entry, Journal
 from domain.report import Fault, Function, Moment, Movement
+from tests.fixtures_postgres import drop
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PAGE = 2_000
@@ -116,10 +117,7 @@ def fresh(server: str) -> Iterator[str]:
             schema.migrate(connection)
         yield conninfo
     finally:
-        try:  # without FORCE first: that needs leave to end an autovacuum, which a plain DROP sends away
-            _execute(server, "DROP DATABASE {}", name)
-        except psycopg.errors.ObjectInUse:
-            _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+        drop(server, name)
 
 
 def _execute(conninfo: str, statement: str, *names: str) -> None:
