@@ -53,6 +53,11 @@ CREATE TABLE public.cargo_quarantine (
     resolved_at timestamp with time zone
 );
 
+CREATE TABLE public.cargo_restated (
+    fact_id uuid NOT NULL,
+    message_id uuid NOT NULL
+);
+
 CREATE TABLE public.cargo_transmissions (
     transmission_id uuid NOT NULL,
     source text NOT NULL,
@@ -82,6 +87,42 @@ CREATE SEQUENCE public.commerce_events_notification_id_seq
 
 ALTER SEQUENCE public.commerce_events_notification_id_seq OWNED BY public.commerce_events.notification_id;
 
+CREATE TABLE public.customs_outbox (
+    message_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    action text NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    answer text DEFAULT ''::text NOT NULL,
+    CONSTRAINT customs_outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'sent'::text, 'refused'::text])))
+);
+
+CREATE TABLE public.customs_outbox_position (
+    single boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT customs_outbox_position_single_check CHECK (single)
+);
+
+CREATE TABLE public.dcsa_subscriptions (
+    subscription_id uuid NOT NULL,
+    account text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    after bigint NOT NULL,
+    body jsonb NOT NULL,
+    secret bytea NOT NULL
+);
+
+CREATE TABLE public.epcis_queries (
+    account text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    query jsonb NOT NULL
+);
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL
@@ -96,11 +137,26 @@ ALTER TABLE ONLY public.cargo_messages
 ALTER TABLE ONLY public.cargo_quarantine
     ADD CONSTRAINT cargo_quarantine_pkey PRIMARY KEY (message_id);
 
+ALTER TABLE ONLY public.cargo_restated
+    ADD CONSTRAINT cargo_restated_pkey PRIMARY KEY (fact_id, message_id);
+
 ALTER TABLE ONLY public.cargo_transmissions
     ADD CONSTRAINT cargo_transmissions_pkey PRIMARY KEY (transmission_id);
 
 ALTER TABLE ONLY public.commerce_events
     ADD CONSTRAINT commerce_events_pkey PRIMARY KEY (originator_id, originator_version);
+
+ALTER TABLE ONLY public.customs_outbox
+    ADD CONSTRAINT customs_outbox_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY public.customs_outbox_position
+    ADD CONSTRAINT customs_outbox_position_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY public.dcsa_subscriptions
+    ADD CONSTRAINT dcsa_subscriptions_pkey PRIMARY KEY (subscription_id);
+
+ALTER TABLE ONLY public.epcis_queries
+    ADD CONSTRAINT epcis_queries_pkey PRIMARY KEY (account, name);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -120,3 +176,9 @@ CREATE INDEX cargo_transmissions_mends ON public.cargo_transmissions USING btree
 CREATE UNIQUE INDEX commerce_events_fact_id ON public.commerce_events USING btree (fact_id);
 
 CREATE UNIQUE INDEX commerce_events_position ON public.commerce_events USING btree (notification_id);
+
+CREATE INDEX customs_outbox_due ON public.customs_outbox USING btree (next_at) WHERE (state = 'waiting'::text);
+
+CREATE INDEX customs_outbox_subject ON public.customs_outbox USING btree (subject, "position");
+
+CREATE INDEX dcsa_subscriptions_account ON public.dcsa_subscriptions USING btree (account, created_at);

@@ -5,22 +5,23 @@ one that is refused does not harm its neighbours. Three identities: the message 
 (its meaning, domain/fact.py), the document (what a later message may cancel or replace, domain/documents.py).
 """
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 import psycopg
 
-from domain import documents, fact, messages, quarantine
+from domain import fact, messages, quarantine, settling
 from domain.binary import Row, texts, uuids
-from domain.documents import Change, Said
-from domain.fact import Confirmed, Corrected, Fact, Reinstated, Retracted, Stated, digest_id
+from domain.documents import Said
+from domain.fact import Confirmed, Fact, Stated
 from domain.intent import Intent, Message, NewFact, Outcome, Status, Told
 from domain.journal import JournalRecorder
 from domain.messages import Key, Seen
 from domain.report import Fault
+from domain.settling import confirmation_id
 
 FACTS = """
 SELECT fact_id, originator_id, state
@@ -78,6 +79,7 @@ class Batch:
         self.said: dict[Key, list[Said]] = {}
         self.stood: dict[Key, int] = {}  # how many of them were there before this batch
         self.taken: list[Seen] = []
+        self.repeated: list[tuple[Message, UUID]] = []  # facts that their source has stated before
         self.mended: dict[UUID, tuple[UUID, list[UUID]]] = {}
         self.desk: dict[UUID, quarantine.State] = {}
         self.faults: list[tuple[Intent, Message, UUID, Fault]] = []
@@ -85,12 +87,9 @@ class Batch:
     def write(self) -> list[Outcome]:
         """Decide and write everything; the caller commits."""
         with self.connection.cursor(binary=True) as cursor:
-            self.recorder.lock(cursor)
-            last = self._position(cursor)
-            self.remembered.trust(last)
-            self._look_up(cursor)
+            last = self._look_up(cursor)
             outcomes = [self._take(intent) for intent in self.intents]
-            if self.said:
+            if self.said or self.repeated:
                 outcomes = self._settle_documents(cursor, outcomes)
             if self.rows:
                 last = self.recorder.copy(cursor, self.rows)
@@ -100,14 +99,37 @@ class Batch:
             outcome.position = last
         return outcomes
 
-    def _position(self, cursor: psycopg.Cursor[Any]) -> int:
-        row = cursor.execute(POSITION.format(table=self.table), prepare=True).fetchone()
-        assert row is not None
-        return int(row[0])
-
     # --- what is known already ---
 
-    def _look_up(self, cursor: psycopg.Cursor[Any]) -> None:
+    def _look_up(self, cursor: psycopg.Cursor[Any]) -> int:
+        """Take the lock and look everything up. Returns the position of the newest fact.
+
+        What every batch asks goes in one round trip: whenever this thread waits, another one takes the interpreter.
+        """
+        came, ids, streams = self._named()
+        with self.connection.pipeline():
+            self.recorder.lock(cursor)
+            position = self._ask(POSITION)
+            seen = self._ask(messages.MESSAGES, uuids([message.message_id for message in came])) if came else ()
+            known = self._ask(FACTS, uuids(ids)) if ids else ()
+            heads = self._ask(HEADS, texts(streams.difference(self.heads)))
+        [(last,)] = position
+        self.remembered.trust(last)
+        self.heads.update({stream: version or 0 for stream, version in heads})
+        self.seen = messages.seen(seen)
+        self._know(known)
+        if came:
+            self._look_up_documents(cursor, came)
+        self._look_up_facts(cursor, [fact_id for _, fact_ids in self.mended.values() for fact_id in fact_ids])
+        self._look_up_confirmations(cursor)
+        self._look_up_heads(cursor, streams)
+        return int(last)
+
+    def _ask(self, query: str, *values: object) -> psycopg.Cursor[Any]:
+        return self.connection.cursor(binary=True).execute(query.format(table=self.table), values, prepare=True)
+
+    def _named(self) -> tuple[list[Message], list[UUID], set[str]]:
+        """The messages, the facts that may be known, and the streams of this batch."""
         came: list[Message] = []
         ids: list[UUID] = []
         streams: set[str] = set()
@@ -120,15 +142,9 @@ class Batch:
                     ids.append(new.fact_id)
             if intent.expected:
                 streams.add(intent.expected[0])
-        if came:
-            self._look_up_messages(cursor, came)
-        ids += [fact_id for _, fact_ids in self.mended.values() for fact_id in fact_ids]
-        self._look_up_facts(cursor, ids)
-        self._look_up_confirmations(cursor)
-        self._look_up_heads(cursor, streams)
+        return came, ids, streams
 
-    def _look_up_messages(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
-        self.seen = messages.seen(cursor, [message.message_id for message in came])
+    def _look_up_documents(self, cursor: psycopg.Cursor[Any], came: list[Message]) -> None:
         if keys := {_key(message) for message in came if message.document}:
             self.said = messages.said(cursor, keys)
             self.stood = {key: len(said) for key, said in self.said.items()}
@@ -149,8 +165,10 @@ class Batch:
 
     def _look_up_facts(self, cursor: psycopg.Cursor[Any], ids: list[UUID]) -> None:
         if ids:
-            found = cursor.execute(FACTS.format(table=self.table), (uuids(ids),), prepare=True)
-            self.known.update({row[0]: NewFact(row[1], row[0], fact.decode(row[2])) for row in found})
+            self._know(cursor.execute(FACTS.format(table=self.table), (uuids(ids),), prepare=True))
+
+    def _know(self, rows: Iterable[tuple[UUID, str, bytes]]) -> None:
+        self.known.update({row[0]: NewFact(row[1], row[0], fact.read(row[2])) for row in rows})
 
     def _look_up_confirmations(self, cursor: psycopg.Cursor[Any]) -> None:
         """Confirmations, by the sources of this batch, of facts that are in the journal already."""
@@ -158,7 +176,7 @@ class Batch:
             self._look_up_facts(
                 cursor,
                 [
-                    _confirmation_id(new.fact_id, intent.message.transmission.source)
+                    confirmation_id(new.fact_id, intent.message.transmission.source)
                     for intent in self.intents
                     if intent.message
                     for new in intent.facts
@@ -218,7 +236,7 @@ class Batch:
         stated = self.known[fact_id].fact if fact_id in self.known else None
         if isinstance(stated, Stated) and stated.message_id == message.message_id:
             return "recorded"
-        confirmation = self.known.get(_confirmation_id(fact_id, message.transmission.source))
+        confirmation = self.known.get(confirmation_id(fact_id, message.transmission.source))
         confirmed = confirmation and confirmation.fact
         if isinstance(confirmed, Confirmed) and confirmed.message_id == message.message_id:
             return "confirmed"
@@ -231,8 +249,9 @@ class Batch:
             self._append(new)
             return Told(new.fact_id, new.stream, "recorded")
         source = message.transmission.source
-        confirmation_id = _confirmation_id(new.fact_id, source)
-        if _source(known.fact) == source or confirmation_id in self.known:
+        own_id = confirmation_id(new.fact_id, source)
+        if _source(known.fact) == source or own_id in self.known:
+            self.repeated.append((message, new.fact_id))
             return Told(new.fact_id, known.stream, "duplicate")
         confirmed = Confirmed(
             happened_at=new.fact.happened_at,
@@ -241,7 +260,7 @@ class Batch:
             source=source,
             message_id=message.message_id,
         )
-        self._append(NewFact(known.stream, confirmation_id, confirmed))
+        self._append(NewFact(known.stream, own_id, confirmed))
         return Told(new.fact_id, known.stream, "confirmed")
 
     def _remember(self, message: Message, told: list[Told]) -> Outcome:
@@ -274,85 +293,34 @@ class Batch:
     # --- documents: what their messages, taken together, no longer state ---
 
     def _settle_documents(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> list[Outcome]:
-        changed = {key: documents.changes(said[: self.stood[key]], said) for key, said in self.said.items()}
-        self._look_up_changes(cursor, changed)
-        for key, changes in changed.items():
-            self._settle(key, changes)
-        came = {each.message.message_id: each.message for each in self.taken if each.message and each.message.document}
-        waiting = {mine for mine, message in came.items() if self._waits(message)}
+        taken = [(each.message, each.fact_ids) for each in self.taken if each.message]
+        look_up = partial(self._look_up_facts, cursor)
+        batch = settling.Batch(taken, self.repeated, self.said, self.stood, self.known, look_up)
+        settled = settling.settle(cursor, batch)
+        self._look_up_heads(cursor, {new.stream for new in settled})
+        for new in settled:
+            self._append(new)
+        return self._settle_waiting(cursor, outcomes, [message for message, _ in taken if message.document])
+
+    def _settle_waiting(
+        self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome], came: list[Message]
+    ) -> list[Outcome]:
+        """Cancellations that came before their originals wait on the desk, and leave it when those have come."""
+        waiting = {message.message_id: message for message in came if self._waits(message)}
         arrived = [
             each.message_id
-            for key in {_key(message) for mine, message in came.items() if mine not in waiting}
+            for key in {_key(message) for message in came if message.message_id not in waiting}
             for each in self.said[key]
             if each.function == "cancel"
         ]
-        for message_id in waiting:
-            quarantine.wait(cursor, came[message_id])
+        quarantine.wait(cursor, waiting.values())
         if arrived:
-            quarantine.arrived(cursor, arrived, max(came[mine].transmission.received_at for mine in came))
-        return [_waiting(each, came[each.message_id]) if each.message_id in waiting else each for each in outcomes]
+            quarantine.arrived(cursor, arrived, max(message.transmission.received_at for message in came))
+        return [_waiting(each, waiting[each.message_id]) if each.message_id in waiting else each for each in outcomes]
 
     def _waits(self, message: Message) -> bool:
         """A cancellation of what has not been said yet."""
         return message.function == "cancel" and not any(each.fact_ids for each in self.said[_key(message)])
-
-    def _look_up_changes(self, cursor: psycopg.Cursor[Any], changed: dict[Key, dict[UUID, Change]]) -> None:
-        """The facts that change, and what takes their place. As many ids as facts, however often a document came."""
-        ids: set[UUID] = set()
-        for key, changes in changed.items():
-            for fact_id, change in changes.items():
-                for target in (fact_id, _confirmation_id(fact_id, key[0])):
-                    ids |= {target, _withdrawal_id(target, change.by.message_id)}
-                    ids.add(_reinstatement_id(target, change.by.message_id))
-            ids.update(chain.from_iterable({change.by.fact_ids for change in changes.values() if change.gone}))
-        self._look_up_facts(cursor, list(ids.difference(self.known)))
-        self._look_up_heads(cursor, set())
-
-    def _settle(self, key: Key, changes: dict[UUID, Change]) -> None:
-        successors = {change.by.message_id: self._milestones(change.by) for change in changes.values() if change.gone}
-        for fact_id, change in changes.items():
-            target = self._target(fact_id, key[0])
-            if target is not None and change.gone:
-                told = self.known[fact_id]
-                successor = successors[change.by.message_id].get((told.stream, _code(told.fact)))
-                self._withdraw(key, told, target, change.by, successor if target == fact_id else None)
-            elif target is not None:
-                self._reinstate(key, target, change.by)
-
-    def _milestones(self, said: Said) -> dict[tuple[str, str], UUID]:
-        """The facts of a message by stream and code, the first of each."""
-        found = ((fact_id, self.known[fact_id]) for fact_id in reversed(said.fact_ids) if fact_id in self.known)
-        return {(known.stream, _code(known.fact)): fact_id for fact_id, known in found}
-
-    def _target(self, fact_id: UUID, source: str) -> UUID | None:
-        """What this source can take back: the fact if it was the first to state it, else its confirmation."""
-        known = self.known.get(fact_id)
-        if known is None or _source(known.fact) == source:
-            return fact_id if known else None
-        confirmation_id = _confirmation_id(fact_id, source)
-        return confirmation_id if confirmation_id in self.known else None
-
-    def _withdraw(self, key: Key, told: NewFact, target: UUID, by: Said, successor: UUID | None) -> None:
-        withdrawal_id = _withdrawal_id(target, by.message_id)
-        if withdrawal_id in self.known:
-            return
-        common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
-        reason = f"{by.function} of {key[1]}"
-        withdrawal: Fact = Retracted(**common, message_id=by.message_id, reason=reason)
-        if successor is not None:
-            withdrawal = Corrected(**common, message_id=by.message_id, reason=reason, replaced_by=successor)
-        self._append(NewFact(told.stream, withdrawal_id, withdrawal))
-
-    def _reinstate(self, key: Key, target: UUID, by: Said) -> None:
-        reinstatement_id = _reinstatement_id(target, by.message_id)
-        if reinstatement_id not in self.known:
-            common = {"happened_at": by.at, "recorded_at": self._now(by), "fact_id": target, "source": key[0]}
-            told = Reinstated(**common, message_id=by.message_id)
-            self._append(NewFact(self.known[target].stream, reinstatement_id, told))
-
-    def _now(self, by: Said) -> Any:
-        """When Kouan was told: the newest receipt of this batch."""
-        return max((each.message.transmission.received_at for each in self.taken if each.message), default=by.at)
 
     # --- what will be written ---
 
@@ -363,8 +331,13 @@ class Batch:
         self.rows.append((stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
 
     def _store(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> None:
-        messages.store(cursor, self.taken, [(message, message_id) for _, message, message_id, _ in self.faults])
-        quarantine.keep(cursor, [each[1:] for each in self.faults if each[0].mending is None])
+        messages.store(cursor, self.taken)
+        with self.connection.pipeline():
+            if self.rows:
+                self.recorder.notify(cursor)
+            faulty = [(message, message_id) for _, message, message_id, _ in self.faults]
+            messages.store_rest(cursor, self.taken, faulty)
+            quarantine.keep(cursor, [each[1:] for each in self.faults if each[0].mending is None])
         if self.desk:
             quarantine.settle(cursor, list(zip(self.intents, outcomes, strict=True)), again=self.again)
 
@@ -379,21 +352,5 @@ def _waiting(outcome: Outcome, message: Message) -> Outcome:
     return msgspec.structs.replace(outcome, status="quarantined", fault=quarantine.unknown_document(message))
 
 
-def _confirmation_id(fact_id: UUID, source: str) -> UUID:
-    return digest_id("confirmed", str(fact_id), source)
-
-
-def _withdrawal_id(fact_id: UUID, by: UUID) -> UUID:
-    return digest_id("withdrawn", str(fact_id), str(by))
-
-
-def _reinstatement_id(fact_id: UUID, by: UUID) -> UUID:
-    return digest_id("reinstated", str(fact_id), str(by))
-
-
 def _source(told: Fact) -> str:
     return told.source if isinstance(told, Stated) else ""
-
-
-def _code(told: Fact) -> str:
-    return (told.code or told.raw_code) if isinstance(told, Stated) else ""

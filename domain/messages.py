@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from domain.binary import COPY_HEAD, COPY_TAIL, message_row, texts, uuids
+from domain.binary import COPY_HEAD, COPY_TAIL, message_row, texts
 from domain.documents import Said
 from domain.intent import Message, Status, Transmission
 
@@ -60,10 +60,9 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     message: Message | None = None  # that is about to be kept
 
 
-def seen(cursor: psycopg.Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, Seen]:
-    """What is known of these messages."""
-    found = cursor.execute(MESSAGES, (uuids(ids),), prepare=True)
-    return {row[0]: Seen(row[1], row[2], bytes(row[3]), row[4], row[5]) for row in found}
+def seen(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, Seen]:
+    """What is known of messages, from the rows of `MESSAGES`."""
+    return {row[0]: Seen(row[1], row[2], bytes(row[3]), row[4], row[5]) for row in rows}
 
 
 def said(cursor: psycopg.Cursor[Any], keys: Iterable[Key]) -> dict[Key, list[Said]]:
@@ -80,17 +79,20 @@ def sent(message: Message) -> datetime:
     return message.sent_at or message.transmission.received_at
 
 
-def store(cursor: psycopg.Cursor[Any], taken: Sequence[Seen], faulty: Sequence[tuple[Message, UUID]]) -> None:
-    """Keep messages with their transmissions; faulty ones under the id of the quarantine."""
-    kept = [each.message for each in taken if each.message]
-    transmissions = {id(each.transmission): each.transmission for each in (*kept, *(message for message, _ in faulty))}
-    if not transmissions:
-        return
-    cursor.executemany(TRANSMISSION, [_values(each) for each in transmissions.values()])
+def store(cursor: psycopg.Cursor[Any], taken: Sequence[Seen]) -> None:
+    """Keep messages."""
     if taken:
-        rows = [_row(message, each) for message, each in zip(kept, taken, strict=True)]
+        rows = [_row(each.message, each) for each in taken if each.message]
         with cursor.copy(COPY) as copy:
             copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
+
+
+def store_rest(cursor: psycopg.Cursor[Any], taken: Sequence[Seen], faulty: Sequence[tuple[Message, UUID]]) -> None:
+    """Keep their transmissions, and faulty messages under the id of the quarantine; asks nothing back."""
+    kept = [each.message for each in taken if each.message]
+    transmissions = {id(each.transmission): each.transmission for each in (*kept, *(message for message, _ in faulty))}
+    for each in transmissions.values():
+        cursor.execute(TRANSMISSION, _values(each), prepare=True)
     if faulty:
         columns = zip(*(_quarantined(*each) for each in faulty), strict=True)
         cursor.execute(QUARANTINED, [list(column) for column in columns])

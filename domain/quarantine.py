@@ -1,12 +1,13 @@
 """The quarantine: what could not be understood, kept with its bytes until someone mends or dismisses it.
 
 A quarantined message is a slice of a transmission (cargo_messages) with its fault and its state (cargo_quarantine).
-Mending it writes another message, of the same source, and leaves this one as it came. `keep`, `mended`, `states` and
-`settle` run inside the writer's transaction (domain/intake.py), the rest on a connection of its own. Times are UTC;
-offsets are bytes.
+Mending it writes another message, of the same source, and leaves this one as it came. A cancellation that waits for
+its original has been taken like any message; dismissed, or mended as another one, it is quarantined again and strikes
+nothing. `keep`, `mended`, `states` and `settle` run inside the writer's transaction (domain/intake.py), the rest on a
+connection of its own. Times are UTC; offsets are bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -18,6 +19,7 @@ from psycopg.rows import class_row
 from domain.errors import Refused
 from domain.fact import digest_id
 from domain.intent import Intent, Message, Outcome, Transmission
+from domain.journal import LOCKS
 from domain.report import Fault
 
 State = Literal["open", "waiting", "mended", "dismissed"]
@@ -47,7 +49,7 @@ UPDATE cargo_quarantine
 SET state = 'mended', replayed_as = %s, reason = %s, resolved_by = %s, resolved_at = %s
 WHERE message_id = %s AND state IN ('open', 'waiting')
 """
-WAIT = "UPDATE cargo_quarantine SET state = 'waiting' WHERE message_id = %s AND state = 'open'"
+WAIT = "UPDATE cargo_quarantine SET state = 'waiting' WHERE message_id = ANY(%s) AND state = 'open'"
 ARRIVED = """
 UPDATE cargo_quarantine
 SET state = 'mended', replayed_as = message_id, reason = '原报文已到 / the original has come', resolved_at = %s
@@ -59,6 +61,7 @@ SET code = %(code)s, detail = %(detail)s, byte_offset = %(offset)s, path = %(pat
     attempts = attempts + (NOT %(again)s OR fault_in IS DISTINCT FROM %(fault_in)s)::int
 WHERE message_id = %(message_id)s AND state IN ('open', 'waiting')
 """
+VOID = "UPDATE cargo_messages SET status = 'quarantined' WHERE message_id = %s"
 DISMISS = """
 UPDATE cargo_quarantine
 SET state = 'dismissed', reason = %s, resolved_by = %s, resolved_at = %s
@@ -102,10 +105,11 @@ def unknown_document(message: Message) -> Fault:
     return Fault("document.unknown", detail, message.start)
 
 
-def wait(cursor: psycopg.Cursor[Any], message: Message) -> None:
-    """Show a cancellation that waits for its original on the desk."""
-    keep(cursor, [(message, message.message_id, unknown_document(message))])
-    cursor.execute(WAIT, (message.message_id,))
+def wait(cursor: psycopg.Cursor[Any], cancellations: Collection[Message]) -> None:
+    """Show cancellations that wait for their originals on the desk."""
+    if cancellations:
+        keep(cursor, [(message, message.message_id, unknown_document(message)) for message in cancellations])
+        cursor.execute(WAIT, ([message.message_id for message in cancellations],))
 
 
 def arrived(cursor: psycopg.Cursor[Any], ids: Sequence[UUID], at: datetime) -> None:
@@ -149,6 +153,8 @@ def _mend(cursor: psycopg.Cursor[Any], message_id: UUID, pairs: list[tuple[Inten
     assert intent.message is not None
     by, at = intent.mending.by, intent.message.transmission.received_at
     cursor.execute(MEND, (outcome.message_id, intent.mending.reason or None, by, at, message_id))
+    if cursor.rowcount and outcome.message_id != message_id:
+        cursor.execute(VOID, (message_id,))
 
 
 def _still(cursor: psycopg.Cursor[Any], message_id: UUID, intent: Intent, fault: Fault, *, again: bool) -> None:
@@ -278,9 +284,15 @@ def faulty(connection: psycopg.Connection[Any], message_id: UUID) -> tuple[Kept,
 
 
 def dismiss(connection: psycopg.Connection[Any], message_id: UUID, *, reason: str, by: str, at: datetime) -> None:
-    """Take a message off the desk without recording anything. Raises AlreadyResolved."""
-    if connection.execute(DISMISS, (reason, by, at, message_id)).rowcount == 0:
-        raise resolved(message_id)
+    """Take a message off the desk without recording anything. Raises AlreadyResolved.
+
+    Under the journal's lock: an original that is just being taken meets its cancellation before this or not at all.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCKS["cargo"])
+        if connection.execute(DISMISS, (reason, by, at, message_id)).rowcount == 0:
+            raise resolved(message_id)
+        connection.execute(VOID, (message_id,))
 
 
 def resolved(message_id: UUID) -> AlreadyResolved:

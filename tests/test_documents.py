@@ -1,8 +1,10 @@
 """Corrections: whatever the order in which a source's messages arrive, the same facts stand in the end."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import cycle
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -108,31 +110,113 @@ STORY = (
 EXPECTED = {("CNNKG", "terminal"), ("CNNKG", "line"), ("CNLYG", "terminal")}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    some.permutations(range(len(STORY))),
-    some.lists(some.integers(0, len(STORY) - 1), max_size=4),
-    some.lists(some.integers(1, 8), min_size=1, max_size=8),
-)
+unhurried = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+split = some.lists(some.integers(1, 8), min_size=1, max_size=8)
+
+
+def told(database: str, messages: Sequence[Intent], sizes: Sequence[int]) -> list[Entry]:
+    """The journal after these messages, in batches of these sizes."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        tables = "cargo_events, cargo_messages, cargo_transmissions, cargo_quarantine, cargo_restated"
+        connection.execute(f"TRUNCATE {tables}".encode())
+    rest = list(messages)
+    with Journal("cargo", database).opened() as journal:
+        writer = Writer(journal)
+        for size in cycle(sizes):
+            if not rest:
+                break
+            writer.write(rest[:size])
+            rest = rest[size:]
+        found = entries(writer)
+        writer.stop()
+    assert len({entry.fact_id for entry in found}) == len(found)
+    return found
+
+
+@unhurried
+@given(some.permutations(range(len(STORY))), some.lists(some.integers(0, len(STORY) - 1), max_size=4), split)
 def test_any_order_repetition_and_splitting_gives_the_same_view(
     database: str, order: list[int], repeated: list[int], sizes: list[int]
 ) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("TRUNCATE cargo_events, cargo_messages, cargo_transmissions, cargo_quarantine")
-    with Journal("cargo", database).opened() as journal:
-        writer = Writer(journal)
-        messages = [_told(number) for number in [*order, *repeated]]
-        for size in cycle(sizes):
-            if not messages:
-                break
-            writer.write(messages[:size])
-            messages = messages[size:]
-        found = entries(writer)
-        writer.stop()
-    assert standing(found) == EXPECTED
-    assert len({entry.fact_id for entry in found}) == len(found)
+    assert standing(told(database, [said_in_story(number) for number in [*order, *repeated]], sizes)) == EXPECTED
 
 
-def _told(number: int) -> Intent:
+def said_in_story(number: int) -> Intent:
     source, key, places, at, document, function = STORY[number]
     return said(source, key, *places, at=at, document=document, function=function)  # type: ignore[arg-type]
+
+
+# --- a fact of several documents ---
+
+
+class Line(NamedTuple):
+    """One message of a made-up story; its place in the order of sending is drawn beside it."""
+
+    source: str
+    document: str
+    function: Function
+    places: frozenset[str]
+
+
+places = some.frozensets(some.sampled_from(["CNNKG", "CNSHG", "CNTAG"]), min_size=1)
+sources, papers = some.sampled_from(["terminal", "line"]), some.sampled_from(["A", "B", "C"])
+functions: some.SearchStrategy[Function] = some.sampled_from(["original", "supersede", "replace"])
+lines = (
+    some.builds(Line, sources, papers, functions, places)
+    | some.builds(Line, sources, papers, some.just("cancel"), some.just(frozenset[str]()))
+    | some.builds(Line, sources, some.just(""), some.just("original"), places)
+)
+stories = some.lists(lines, min_size=1, max_size=9).flatmap(
+    lambda story: some.tuples(some.just(story), some.permutations(range(len(story))))
+)
+
+
+def expected(story: Sequence[tuple[int, Line]]) -> set[tuple[str, str]]:
+    """Each document by itself, in the order of sending; what one of them states stands."""
+    state: defaultdict[tuple[str, str], frozenset[str]] = defaultdict(frozenset)
+    for _, line in sorted(story, key=lambda each: each[0]):
+        key = (line.source, line.document)
+        state[key] = state[key] | line.places if line.function == "original" else line.places
+    return {(place, source) for (source, _), there in state.items() for place in there}
+
+
+@unhurried
+@given(stories, some.lists(some.integers(0, 8), max_size=3), split)
+def test_a_fact_stands_for_a_source_while_any_of_its_documents_states_it(
+    database: str, drawn: tuple[list[Line], list[int]], repeated: list[int], sizes: list[int]
+) -> None:
+    story = list(zip(drawn[1], drawn[0], strict=True))
+    messages = [
+        said(line.source, str(at), *sorted(line.places), at=at, document=line.document, function=line.function)
+        for at, line in story
+    ]
+    messages += [messages[number % len(messages)] for number in repeated]
+    assert standing(told(database, messages, sizes)) == expected(story)
+
+
+def test_two_documents_that_state_a_fact_must_both_take_it_back(cargo: Writer) -> None:
+    cargo.write([said("terminal", "1", "CNNKG", at=1, document="A")])
+    cargo.write([said("terminal", "2", "CNNKG", at=2, document="B")])
+    cargo.write([said("terminal", "3", at=3, document="A", function="cancel")])
+    assert standing(entries(cargo)) == {("CNNKG", "terminal")}
+    cargo.write([said("terminal", "4", at=4, document="B", function="cancel")])
+    assert standing(entries(cargo)) == set()
+    cargo.write([said("terminal", "5", "CNNKG", at=5, document="C")])
+    assert standing(entries(cargo)) == {("CNNKG", "terminal")}
+    assert [type(entry.fact).__name__ for entry in entries(cargo)] == ["GatedIn", "Retracted", "Reinstated"]
+    cargo.write([said("terminal", "6", at=6, document="C", function="cancel")])
+    assert standing(entries(cargo)) == set()
+
+
+def test_what_is_said_without_a_document_too_is_not_taken_back_with_one(cargo: Writer) -> None:
+    cargo.write([said("terminal", "1", "CNNKG", at=1, document="A")])
+    cargo.write([said("terminal", "2", "CNNKG", at=2, document="")])
+    cargo.write([said("terminal", "3", at=3, document="A", function="cancel")])
+    assert standing(entries(cargo)) == {("CNNKG", "terminal")}
+
+
+def test_a_repetition_is_kept_once_for_each_other_document(cargo: Writer, database: str) -> None:
+    for number, document in enumerate(["A", "A", "B", "B", "", "", "C"]):
+        cargo.write([said("terminal", str(number), "CNNKG", at=number, document=document)])
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM cargo_restated").fetchone() == (3,)
