@@ -248,7 +248,7 @@ class _Walk:
             self.opened = index
             return
         if tag == "UNT" and self.opened >= 0:
-            self._close(index, text.split(ELEMENT, _PARTS_MAX))
+            self._close(index, self.tokens.texts(index, index + 1, self.unb.charset)[0].split(ELEMENT, _PARTS_MAX))
             return
         if self.opened >= 0:
             self._cut_off(index, tag)
@@ -259,7 +259,7 @@ class _Walk:
         elif tag == "UNG":
             self.unb.groups.append(self.tokens.texts(index, index + 1, "")[0])
         elif tag == "UNZ" and glued < 0:
-            self._unz(text.split(ELEMENT, _PARTS_MAX), index)
+            self._unz(self.tokens.texts(index, index + 1, "")[0].split(ELEMENT, _PARTS_MAX), index)  # as UNB is read
         if glued > 0 and tag in {"UNB", "UNG"} and self.tokens.move(index, text[glued:]):
             self.opened = index
         elif tag == "UNT" or (glued > 0 and tag != "UNH"):
@@ -290,17 +290,17 @@ class _Walk:
         self.unb = Interchange(self.tokens.texts(index, index + 1, "")[0].partition(_GLUED_UNH)[0])
         self.since = len(self.found)
 
-    def _unglue(self, index: int, unt: list[str]) -> None:
+    def _unglue(self, index: int, told: int) -> None:
         """A message cut in mid-segment, and glued to it the UNH of the one that this UNT ends: told apart again.
 
         Only where the open message is broken in any case and the other one is whole by its count and its reference.
         """
-        parts, told = self.tokens.parts, number(part(unt, 1, 0))
-        there = 0
+        parts, there = self.tokens.parts, 0
+        reference = part(parts[index].split(ELEMENT, _PARTS_MAX), 2, 0)  # releases not undone, here as there
         for at in range(index, self.opened, -1):
             there += parts[at] != ""
             before, found, rest = parts[at].rpartition(_GLUED_UNH) if there == told else ("", "", "")
-            if found and before and part((found + rest).split(ELEMENT, _PARTS_MAX), 1, 0) == part(unt, 2, 0) != "":
+            if found and before and part((found + rest).split(ELEMENT, _PARTS_MAX), 1, 0) == reference != "":
                 if self.tokens.move(at, found + rest):
                     self._add(self.opened, at - 1).broken("edifact.truncated", say("unfinished", "UNH"))
                     self.opened = at
@@ -311,7 +311,7 @@ class _Walk:
         told, reference = part(unt, 1, 0), part(unt, 2, 0)
         counted, within = number(told), self.tokens.parts[self.opened : index + 1]
         if len(within) - within.count("") > counted > 0:
-            self._unglue(index, unt)
+            self._unglue(index, counted)
             within = self.tokens.parts[self.opened : index + 1]
         message, there = self._add(self.opened, index), len(within) - within.count("")
         self.opened = -1
@@ -360,7 +360,7 @@ class _Walk:
             self._no_unz()
             return
         self._stray(done, last)
-        unz = rest.split(ELEMENT, _PARTS_MAX)
+        unz = self.tokens.texts(last, last + 1, "")[0].split(ELEMENT, _PARTS_MAX)
         if unz[0] == "UNZ" and part(unz, 2, 0) == self.unb.reference != "":
             self._unz(unz, last)
         elif rest:

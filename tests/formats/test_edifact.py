@@ -241,6 +241,25 @@ def test_wrong_unz_is_a_warning_on_the_last_message() -> None:
     assert coarri.read(HEAD + message() + TAIL[:-1])[0].warnings == ()
 
 
+@pytest.mark.parametrize("advice", ["", "UNA:+.? '", "UNA|^.! ~"])
+@example(reference="A+1").via("a false warning")
+@given(reference=st.text("AB1 :+?'|^!~港é", min_size=1, max_size=8).filter(lambda text: text == text.strip()))
+def test_references_hold_separators_that_are_released(advice: str, reference: str) -> None:
+    component, element, _, release, _, terminator = list(advice[3:] or ":+.? '")
+    told = "".join(release + c if c in {component, element, release, terminator} else c for c in reference)
+    plain = "UNB+UNOA:2+YS1+COSCO+240501:2130+#'UNH+#+COARRI:D:95B:UN'BGM+46+B1+9'UNT+3+#'UNZ+1+#'"
+    body = advice + plain.translate(str.maketrans(":+'", component + element + terminator)).replace("#", told)
+    [found] = edifact_syntax.messages(body.encode())
+    assert (found.fault, found.warnings, found.reference) == (None, [], reference)
+    if reference.isascii():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            segments = RawSegmentCollection.from_str(body).segments
+        assert {segment.elements[-1] for segment in segments if segment.tag in {"UNB", "UNT", "UNZ"}} == {reference}
+    wrong = body.encode().removesuffix(f"{told}{terminator}".encode()) + f"X{terminator}".encode()
+    assert len(edifact_syntax.messages(wrong)[0].warnings) == (reference != "X")
+
+
 def test_a_key_used_twice_in_a_body_stays_two_messages() -> None:
     first, second = coarri.read(HEAD + message() + message() + b"UNZ+2+78'")
     assert (first.key, second.key) == ("YS1+COSCO+78/1", "YS1+COSCO+78/1#2")
