@@ -2,8 +2,9 @@
 
 A line is made once from its fact; what other facts later say of it (confirmed, retracted, corrected) is kept beside
 it and folded in when asked. Lines are ordered by happened_at, then actual before estimate before plan, then the usual
-order of milestones, then position: any order of arrival gives the same view. `happened_at` is told in the place's own
-time.
+order of milestones, then the fact's id, which is derived from its meaning: any order of arrival gives the same view.
+`happened_at` is told in the place's own time; what Kouan itself decided, in Beijing time. As it was known at a past
+moment, it is the fold of what had been recorded until then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,17 @@ import msgspec
 import psycopg
 
 from domain import places
+from domain.container import HoldPlaced, HoldReleased
 from domain.customs_districts import CUSTOMS
-from domain.declaration import Received
-from domain.fact import Confirmed, Corrected, Moved, Reinstated, Retracted, Stated, tag_of
+from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Received, Withdrawn
+from domain.fact import Confirmed, Corrected, Fact, Moved, Reinstated, Retracted, Stated, tag_of
+from domain.instruction import KINDS as INSTRUCTIONS
+from domain.instruction import (
+    InstructionCancelled,
+    InstructionConfirmed,
+    InstructionGiven,
+    InstructionRefused,
+)
 from domain.journal import Entry
 from domain.milestones import MILESTONES, rank
 
@@ -51,6 +60,16 @@ class Remark(msgspec.Struct, frozen=True, omit_defaults=True):
     replaced_by: UUID | None = None
 
 
+class Conflict(msgspec.Struct, frozen=True):
+    """Another source says otherwise of the same milestone (projections/history.py)."""
+
+    group: str  # the same on all lines that disagree with each other
+    won: bool
+    rule: str  # by which the winner was chosen
+    rule_zh: str
+    rule_en: str
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line. Times are ISO 8601 with offset; weights in kg."""
 
@@ -69,6 +88,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ""
     place_zh: str = ""
     place_en: str = ""
+    border: str = ""  # of a receipt: customs of entry or exit
     facility: str = ""
     mode: str = ""
     transport: str = ""
@@ -78,21 +98,33 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False
     weight_kg: float | None = None
     seal: str = ""
-    source: str
+    source: str  # for what Kouan decided, the account that did
     raw_code: str = ""
     text: str = ""
-    message_id: UUID
+    message_id: UUID | None = None  # None: decided in Kouan, no message said so
     sent_at: datetime | None = None
     refs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     confirmed_by: tuple[Remark, ...] = ()
     retracted: Remark | None = None
     corrected: Remark | None = None
+    conflict: Conflict | None = None
 
     @property
     def stands(self) -> bool:
         """Not taken back, or still stated by another source; a line that was replaced stands no more."""
         return self.corrected is None and (self.retracted is None or bool(self.confirmed_by))
+
+    @property
+    def counts(self) -> bool:
+        """It stands, and no other source's word was preferred to it."""
+        return self.stands and (self.conflict is None or self.conflict.won)
+
+    @property
+    def witnesses(self) -> frozenset[str]:
+        """The sources that say so, whoever came first; not the one that took its word back."""
+        others = {remark.source for remark in self.confirmed_by}
+        return frozenset(others if self.retracted else {self.source, *others})
 
 
 # --- project ---
@@ -113,15 +145,20 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
 def _row(entry: Entry) -> tuple[object, ...] | None:
     told = entry.fact
     order: str | None = None
+    subject = entry.stream
     match told:
         case Stated():
             line = _line(entry, told)
-            about, order, content = entry.fact_id, _order(told, entry.position), msgspec.json.encode(line)
+            about, order, content = entry.fact_id, _order(told, told.code, entry), msgspec.json.encode(line)
         case Confirmed() | Retracted() | Corrected() | Reinstated():
             about, content = told.fact_id, msgspec.json.encode(_remark(entry.fact_id, told))
+        case _ if code := DECISIONS.get(type(told)):
+            line = _decided(entry, code)
+            subject, about = line.subject, entry.fact_id
+            order, content = _order(told, code, entry), msgspec.json.encode(line)
         case _:
-            return None  # a decision of Kouan's own: the clearance read model's business
-    return (entry.position, entry.stream, about, told.recorded_at, order, content)
+            return None  # who the parties are is no event of the cargo
+    return (entry.position, subject, about, told.recorded_at, order, content)
 
 
 def _remark(fact_id: UUID, told: Confirmed | Retracted | Corrected | Reinstated) -> Remark:
@@ -134,9 +171,59 @@ def _remark(fact_id: UUID, told: Confirmed | Retracted | Corrected | Reinstated)
 CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
 
 
-def _order(told: Stated, position: int) -> str:
+def _order(told: Fact, code: str, entry: Entry) -> str:
     classifier = told.classifier if isinstance(told, Moved) else "ACT"
-    return f"{told.happened_at.isoformat()} {CLASSES[classifier]} {rank(told.code):04d} {position:016d}"
+    return f"{told.happened_at.isoformat()} {CLASSES[classifier]} {rank(code):04d} {entry.fact_id.hex}"
+
+
+DECISIONS: dict[type[Fact], str] = {
+    HoldPlaced: "HOLD_PLACED",
+    HoldReleased: "HOLD_RELEASED",
+    Lodged: "DEC_LODGED",
+    Amended: "DEC_AMENDED",
+    CompletionLodged: "DEC_COMPLETION_LODGED",
+    DeletionRequested: "DEC_DELETION_REQUESTED",
+    Withdrawn: "DEC_WITHDRAWN",
+    InstructionGiven: "INSTR_GIVEN",
+    InstructionConfirmed: "INSTR_CONFIRMED",
+    InstructionRefused: "INSTR_REFUSED",
+    InstructionCancelled: "INSTR_CANCELLED",
+}
+"""What was decided in Kouan, and its milestone. Such a fact says `by` whom.
+
+It is of the `subject` it names, else of its stream; `reference` is shown as raw code, `authority`, `reason` and `note`
+as text, and what `kind` of instruction it is behind the milestone's name.
+"""
+
+HERE = "Asia/Shanghai"
+
+
+def _decided(entry: Entry, code: str) -> Line:
+    told: dict[str, Any] = msgspec.structs.asdict(entry.fact)
+    version = f"v{told['version']}" if "version" in told else ""
+    words = (told.get("authority", ""), told.get("reason", ""), told.get("note", ""), version)
+    zh, en = INSTRUCTIONS.get(told.get("kind", ""), ("", ""))
+    place = told.get("place", "")
+    return Line(
+        position=entry.position,
+        subject=told.get("subject", entry.stream),
+        fact_id=entry.fact_id,
+        fact=tag_of(type(entry.fact)),
+        code=code,
+        zh=f"{MILESTONES[code].zh}：{zh}" if zh else MILESTONES[code].zh,
+        en=f"{MILESTONES[code].en}: {en}" if en else MILESTONES[code].en,
+        classifier="ACT",
+        happened_at=local(entry.fact.happened_at, HERE),
+        zone=HERE,
+        zone_from="stated",
+        recorded_at=entry.fact.recorded_at,
+        place=place,
+        place_zh=places.name(place, "zh") if place else "",
+        place_en=places.name(place, "en") if place else "",
+        source=told.get("by", ""),
+        raw_code=told.get("reference", ""),
+        text=" · ".join(word for word in words if word),
+    )
 
 
 def _line(entry: Entry, told: Stated) -> Line:
@@ -166,7 +253,7 @@ def _line(entry: Entry, told: Stated) -> Line:
         return _moved(told, common)
     if isinstance(told, Received):
         zh, en = CUSTOMS.get(told.place, (told.place, told.place))
-        return Line(**common, classifier="ACT", place=told.place, place_zh=zh, place_en=en)
+        return Line(**common, classifier="ACT", place=told.place, place_zh=zh, place_en=en, border=told.border)
     return Line(**common, classifier="ACT")
 
 
@@ -208,17 +295,23 @@ def local(instant: datetime, zone: str) -> str:
 LINES = """
 SELECT fact_id, content, sort IS NULL
 FROM timeline
-WHERE subject = ANY(%s)
+WHERE subject = ANY(%s) AND recorded_at <= %s
 ORDER BY sort NULLS LAST, position
 """
 _lines = msgspec.json.Decoder(Line)
 _remarks = msgspec.json.Decoder(Remark)
 
 
-def lines(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> list[Line]:
-    """The lines of some subjects, merged, oldest first; empty if none is known."""
+ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+
+def lines(connection: psycopg.Connection[Any], subjects: Sequence[str], known_at: datetime | None = None) -> list[Line]:
+    """The lines of some subjects, merged, oldest first; empty if none is known.
+
+    `known_at`: of what had been recorded until then only, remarks too.
+    """
     with connection.cursor(binary=True) as cursor:
-        return fold(cursor.execute(LINES, (list(subjects),), prepare=True))
+        return fold(cursor.execute(LINES, (list(subjects), known_at or ALWAYS), prepare=True))
 
 
 def fold(rows: Iterable[tuple[UUID, bytes, bool]]) -> list[Line]:
