@@ -1,6 +1,7 @@
 """A customs declaration (报关单) as customs and its declarant tell it, from lodging to closing.
 
-Its stream is `declaration:ENTRY_ID` (18 digits) or, before customs has given one, `declaration:SEQ_NO`. Customs
+Its stream is `declaration:ENTRY_ID` (18 digits) or, before customs has given one, `declaration:SEQ_NO`; what is lodged
+here begins under a number of our own (I or E, year, 13 digits) and stays there, while receipts name the others. Customs
 answers by receipts (回执) whose letters are read differently in different systems: the raw code, its text and the code
 table are kept, and a letter alone never means release unless every known table agrees (P, I and F release; C never
 does). Receipts arrive late, twice and out of order: the life cycle is a fold over notice times, not over arrival.
@@ -14,99 +15,70 @@ from uuid import UUID
 import msgspec
 
 from domain import fact
+from domain.declaring import Content
 from domain.errors import Refused
-from domain.fact import Corrected, Fact, Reinstated, Retracted, Stated
+from domain.fact import Corrected, Fact, Reinstated, Retracted
+from domain.milestones import rank
+from domain.receipts import (
+    INDICATORS,
+    RECEIPTS,
+    RESPONSES,
+    Accepted,
+    Closed,
+    DeletedAfterRelease,
+    DeletedBeforeRelease,
+    DocumentsRequested,
+    DutyAssessed,
+    InspectionCompleted,
+    InspectionOrdered,
+    PickupReleased,
+    Received,
+    Rejected,
+    Released,
+    ReleasedUnderGuarantee,
+    ReReviewed,
+    ReturnedForAmendment,
+    ReviewCompleted,
+    SubmissionFailed,
+    Submitted,
+    Suspended,
+    ValuationReferred,
+    ValuationReturned,
+)
 from domain.report import Receipt
 
+__all__ = [
+    "INDICATORS",
+    "RECEIPTS",
+    "InspectionOrdered",
+    "Received",
+    "Rejected",
+    "Released",
+    "Submitted",
+]  # theirs, too
+
 # --- facts: a storage contract; add fields with defaults, never rename or retype ---
-
-
-class Received(Stated, frozen=True, kw_only=True, tag="declaration.receipt_recorded"):
-    """A receipt whose code is not known, kept and flagged. Base of all receipts."""
-
-    code_table: str = ""
-    place: str = ""  # declaring customs 申报地海关
-    border: str = ""  # border customs 进出境关别
-
-
-class Submitted(Received, frozen=True, kw_only=True, tag="declaration.submitted"): ...
-
-
-class SubmissionFailed(Received, frozen=True, kw_only=True, tag="declaration.submission_failed"): ...
-
-
-class Accepted(Received, frozen=True, kw_only=True, tag="declaration.accepted"): ...
-
-
-class Rejected(Received, frozen=True, kw_only=True, tag="declaration.rejected"): ...
-
-
-class ReturnedForAmendment(Received, frozen=True, kw_only=True, tag="declaration.returned_for_amendment"): ...
-
-
-class Suspended(Received, frozen=True, kw_only=True, tag="declaration.suspended"): ...
-
-
-class ReReviewed(Received, frozen=True, kw_only=True, tag="declaration.re_reviewed"): ...
-
-
-class ReviewCompleted(Received, frozen=True, kw_only=True, tag="declaration.review_completed"): ...
-
-
-class DutyAssessed(Received, frozen=True, kw_only=True, tag="declaration.duty_assessed"): ...
-
-
-class InspectionOrdered(Received, frozen=True, kw_only=True, tag="declaration.inspection_ordered"): ...
-
-
-class InspectionCompleted(Received, frozen=True, kw_only=True, tag="declaration.inspection_completed"): ...
-
-
-class ValuationReferred(Received, frozen=True, kw_only=True, tag="declaration.valuation_referred"): ...
-
-
-class ValuationReturned(Received, frozen=True, kw_only=True, tag="declaration.valuation_returned"): ...
-
-
-class ReleasedUnderGuarantee(Received, frozen=True, kw_only=True, tag="declaration.released_under_guarantee"): ...
-
-
-class Released(Received, frozen=True, kw_only=True, tag="declaration.released"): ...
-
-
-class PickupReleased(Received, frozen=True, kw_only=True, tag="declaration.pickup_released"):
-    """提货放行: the summary step of a two-step declaration; the complete declaration is still owed."""
-
-
-class CompletionRequested(Received, frozen=True, kw_only=True, tag="declaration.completion_requested"):
-    """要求补充申报: the complete declaration of a two-step declaration is due."""
-
-
-class EntryPermitted(Received, frozen=True, kw_only=True, tag="declaration.entry_permitted"):
-    """准予进港 / 准予进卡."""
-
-
-class Closed(Received, frozen=True, kw_only=True, tag="declaration.closed"): ...
-
-
-class DeletedBeforeRelease(Received, frozen=True, kw_only=True, tag="declaration.deleted_before_release"): ...
-
-
-class DeletedAfterRelease(Received, frozen=True, kw_only=True, tag="declaration.deleted_after_release"): ...
-
-
-class DocumentsRequested(Received, frozen=True, kw_only=True, tag="declaration.documents_requested"): ...
 
 
 class Lodged(Fact, frozen=True, kw_only=True, tag="declaration.lodged"):
     by: str
     version: int = 1
+    content: Content | None = None  # None: lodged elsewhere
 
 
 class Amended(Fact, frozen=True, kw_only=True, tag="declaration.amended"):
     by: str
     version: int
     reason: str
+    content: Content | None = None
+
+
+class CompletionLodged(Fact, frozen=True, kw_only=True, tag="declaration.completion_lodged"):
+    """完整申报: the second step of a two-step declaration."""
+
+    by: str
+    version: int
+    content: Content
 
 
 class Withdrawn(Fact, frozen=True, kw_only=True, tag="declaration.withdrawn"):
@@ -114,67 +86,11 @@ class Withdrawn(Fact, frozen=True, kw_only=True, tag="declaration.withdrawn"):
     reason: str
 
 
-# --- receipts: what each code means, and which milestone it is (DEC_… of domain/milestones.py) ---
+class DeletionRequested(Fact, frozen=True, kw_only=True, tag="declaration.deletion_requested"):
+    """申请删单: customs is asked to delete it; whether it does, a receipt tells."""
 
-RECEIPTS: dict[str, tuple[type[Received], str]] = {
-    "2": (Submitted, "DEC_SUBMITTED"),
-    "6": (Submitted, "DEC_SUBMITTED"),
-    "7": (Submitted, "DEC_SUBMITTED"),
-    "4": (SubmissionFailed, "DEC_FAILED"),
-    "8": (SubmissionFailed, "DEC_FAILED"),
-    "9": (SubmissionFailed, "DEC_FAILED"),
-    "Y": (SubmissionFailed, "DEC_FAILED"),
-    "L": (Accepted, "DEC_ACCEPTED"),
-    "E": (Rejected, "DEC_REJECTED"),
-    "Z": (ReturnedForAmendment, "DEC_RETURNED"),
-    "U": (ReturnedForAmendment, "DEC_RETURNED"),
-    "H": (Suspended, "DEC_SUSPENDED"),
-    "M": (ReReviewed, "DEC_REREVIEWED"),
-    "G": (ReviewCompleted, "DEC_REVIEWED"),
-    "J": (ReviewCompleted, "DEC_REVIEWED"),
-    "W": (ReviewCompleted, "DEC_REVIEWED"),
-    "T": (DutyAssessed, "DUTY_ASSESSED"),
-    "C": (InspectionOrdered, "INSP_ORDERED"),
-    "V": (ValuationReferred, "VALUATION_REFERRED"),
-    "Q": (ValuationReturned, "VALUATION_RETURNED"),
-    "B": (ReleasedUnderGuarantee, "DEC_GUAR_REL"),
-    "K": (ReleasedUnderGuarantee, "DEC_GUAR_REL"),
-    "F": (Released, "DEC_RELEASED"),
-    "I": (Released, "DEC_RELEASED"),
-    "P": (Released, "DEC_RELEASED"),
-    "X": (EntryPermitted, "ENTRY_PERMITTED"),
-    "#": (EntryPermitted, "ENTRY_PERMITTED"),
-    "O": (EntryPermitted, "ENTRY_PERMITTED"),
-    "R": (Closed, "DEC_CLOSED"),
-    "A": (DeletedBeforeRelease, "DEC_DELETED"),
-    "D": (DeletedAfterRelease, "DEC_DELETED"),
-    "N": (DocumentsRequested, "DOCS_REQUESTED"),
-    "SpL": (Accepted, "DEC_ACCEPTED"),
-    "SpE": (Rejected, "DEC_REJECTED"),
-    "SpJ": (ReviewCompleted, "DEC_REVIEWED"),
-    "Sp1": (CompletionRequested, "DEC_COMPLETION_DUE"),
-    "SpC": (InspectionOrdered, "INSP_ORDERED"),
-    "SpK": (PickupReleased, "DEC_PICKUP_REL"),
-}
-"""Code of the receipt: the reading on which the known code tables agree, or the cautious one where they do not.
-
-They disagree on 3, S, C, G, F, W, J and M; 3 (uploaded, or declared) and S (handling failed, or inspection) are left
-unread for that.
-"""
-
-INDICATORS: dict[str, tuple[type[Received], str]] = {
-    "7365/1": (Accepted, "DEC_ACCEPTED"),
-    "7365/9": (Accepted, "DEC_ACCEPTED"),
-    "7365/32": (Accepted, "DEC_ACCEPTED"),
-    "7365/2": (Rejected, "DEC_REJECTED"),
-    "7365/3": (Rejected, "DEC_REJECTED"),
-    "7365/33": (Rejected, "DEC_REJECTED"),
-    "7365/4": (Released, "DEC_RELEASED"),
-    "7365/5": (InspectionOrdered, "INSP_ORDERED"),
-    "7365/6": (DocumentsRequested, "DOCS_REQUESTED"),
-    "7365/7": (Suspended, "DEC_SUSPENDED"),
-}
-"""UN/EDIFACT code list 7365, as `7365/CODE`; codes of national lists are written otherwise and mean nothing here."""
+    by: str
+    reason: str
 
 
 # --- state: the least that the decisions need, folded by notice time ---
@@ -189,10 +105,15 @@ class Declaration(msgspec.Struct, frozen=True):
     released: bool = False
     summary_only: bool = False  # released for pick-up, complete declaration still owed
     version: int = 0
+    content: Content | None = None  # of the latest version, where it was lodged here
+    by: str = ""  # the account that lodged it here
+    completed: bool = False  # the second step of a two-step declaration was lodged
+    deletion: str = ""  # why it was asked to be deleted
 
 
 STATUS: dict[type[Fact], str] = {
     Lodged: "lodged",
+    CompletionLodged: "lodged",
     Submitted: "submitted",
     SubmissionFailed: "submission_failed",
     Accepted: "accepted",
@@ -227,20 +148,32 @@ def fold(number: str, history: Iterable[tuple[UUID, Fact]]) -> Declaration:
     """The declaration as it stands, whatever the order in which its facts arrived.
 
     `history`: (fact id, fact) in journal order. Retracted and corrected facts do not count; the rest is taken by
-    happened_at (for receipts, the notice time), then by the order of the journal.
+    happened_at (for receipts, the notice time), at one instant by the usual order of milestones, as the timeline does.
+    The first lodging comes first: customs answers nothing before it, whatever its clock says.
     """
     facts = list(history)
+    gone = withdrawn(told for _, told in facts)
+    standing = [told for fact_id, told in facts if fact_id not in gone]
+    declaration = Declaration(number)
+    for told in sorted(standing, key=_order):
+        declaration = evolve(declaration, told)
+    return declaration
+
+
+def withdrawn(history: Iterable[Fact]) -> set[UUID]:
+    """The facts that no longer count, of facts in journal order."""
     gone: set[UUID] = set()
-    for _, told in facts:
+    for told in history:
         if isinstance(told, Retracted | Corrected):
             gone.add(told.fact_id)
         elif isinstance(told, Reinstated):
             gone.discard(told.fact_id)
-    standing = [told for fact_id, told in facts if fact_id not in gone]
-    declaration = Declaration(number)
-    for told in sorted(standing, key=lambda told: told.happened_at):
-        declaration = evolve(declaration, told)
-    return declaration
+    return gone
+
+
+def _order(told: Fact) -> tuple[bool, datetime, int]:
+    first = isinstance(told, Lodged) and told.version == 1
+    return (not first, told.happened_at, rank(told.code) if isinstance(told, Received) else -1)
 
 
 def evolve(declaration: Declaration, happened: Fact) -> Declaration:
@@ -257,21 +190,40 @@ def evolve(declaration: Declaration, happened: Fact) -> Declaration:
             released, summary, blocking = True, False, frozenset()
         case PickupReleased():
             released, summary, blocking = True, True, frozenset()
+        case Rejected() | ReturnedForAmendment() if declaration.completed:
+            blocking = frozenset()  # the goods were let go by the summary, and stay so
         case Rejected() | ReturnedForAmendment() | DeletedBeforeRelease() | DeletedAfterRelease() | Withdrawn():
             released, blocking = False, frozenset()
         case ReReviewed() | Suspended():
             released = False
         case _:
             pass
-    version = happened.version if isinstance(happened, Lodged | Amended) else declaration.version
+    status = STATUS.get(kind, declaration.status)
+    if isinstance(happened, Amended) and status == "returned":
+        status = "lodged"  # it is with customs again
+    declaration = _with_content(declaration, happened)
     return msgspec.structs.replace(
-        declaration,
-        status=STATUS.get(kind, declaration.status),
-        blocking=blocking,
-        released=released,
-        summary_only=summary,
-        version=version,
+        declaration, status=status, blocking=blocking, released=released, summary_only=summary
     )
+
+
+def _with_content(declaration: Declaration, happened: Fact) -> Declaration:
+    """What its declarant says of it, as far as the next decision needs to know."""
+    match happened:
+        case Lodged() | Amended() | CompletionLodged():
+            return msgspec.structs.replace(
+                declaration,
+                version=happened.version,
+                content=happened.content or declaration.content,
+                by=declaration.by or happened.by,
+                completed=isinstance(happened, CompletionLodged)
+                or (declaration.completed and not isinstance(happened, Lodged)),
+                deletion="" if isinstance(happened, Lodged) else declaration.deletion,
+            )
+        case DeletionRequested(reason=reason):
+            return msgspec.structs.replace(declaration, deletion=reason)
+        case _:
+            return declaration
 
 
 # --- observations: what customs says is recorded, whatever the state ---
@@ -279,7 +231,8 @@ def evolve(declaration: Declaration, happened: Fact) -> Declaration:
 
 def observe(report: Receipt, *, source: str, message_id: UUID, sent_at: datetime | None, now: datetime) -> Received:
     """The fact that a customs receipt states; an unknown code is recorded as it is."""
-    kind, code = RECEIPTS.get(report.raw_code) or INDICATORS.get(report.raw_code, (Received, ""))
+    known = RECEIPTS.get(report.raw_code) or INDICATORS.get(report.raw_code) or RESPONSES.get(report.raw_code)
+    kind, code = known or (Received, "")
     warnings = report.warnings
     if kind is Received:
         zh = f"回执代码 {report.raw_code!r} 未知或各表读法不一"
@@ -307,20 +260,57 @@ def observe(report: Receipt, *, source: str, message_id: UUID, sent_at: datetime
 # --- decisions: no facts back = nothing new, so a repeat is harmless ---
 
 
-def lodge(declaration: Declaration, *, by: str, at: datetime) -> tuple[Fact, ...]:
-    """Lodge, or lodge again after a rejection. Raises Refused while customs is dealing with it or has released it."""
-    if declaration.status == "lodged":
+FAILED = frozenset({"submission_failed", "rejected"})
+
+
+def lodge(declaration: Declaration, *, by: str, at: datetime, content: Content | None = None) -> tuple[Fact, ...]:
+    """Lodge, or lodge again after a rejection. Raises Refused while customs is dealing with it or has released it.
+
+    Decisions count from the whole second, as the notice times of customs do: a receipt of the same second comes after.
+    """
+    if declaration.status == "lodged" and content in (None, declaration.content):
         return ()
-    if declaration.status not in BEFORE_CUSTOMS:
-        raise Refused(f"Declaration {declaration.number} is {declaration.status}; amend it instead of lodging it again")
-    return (Lodged(happened_at=at, recorded_at=at, by=by, version=declaration.version + 1),)
+    if declaration.status not in BEFORE_CUSTOMS or declaration.status == "lodged":
+        raise _refused(
+            declaration, f"它{_now(declaration)[0]}，请改单", f"it is {_now(declaration)[1]}; amend it instead"
+        )
+    if declaration.completed:
+        raise _refused(declaration, "它是两步申报，请重报完整申报", "it is two-step; lodge the completion again")
+    version = declaration.version + 1
+    return (Lodged(happened_at=_second(at), recorded_at=at, by=by, version=version, content=content),)
 
 
-def amend(declaration: Declaration, *, by: str, reason: str, at: datetime) -> tuple[Fact, ...]:
-    """A new version; the old ones stay. Raises Refused if there is nothing to amend."""
-    if declaration.status in {"", "withdrawn", "deleted"}:
-        raise Refused(f"Declaration {declaration.number} cannot be amended: it is {declaration.status or 'not lodged'}")
-    return (Amended(happened_at=at, recorded_at=at, by=by, reason=reason, version=max(declaration.version, 1) + 1),)
+def amend(
+    declaration: Declaration, *, by: str, reason: str, at: datetime, content: Content | None = None
+) -> tuple[Fact, ...]:
+    """A new version; the old ones stay. Raises Refused if there is nothing to amend, or it must be lodged again."""
+    if declaration.status in {"", "withdrawn", "deleted"} | FAILED:
+        raise _refused(
+            declaration, f"不能改单：{_now(declaration)[0]}", f"it cannot be amended: it is {_now(declaration)[1]}"
+        )
+    if content is not None and content == declaration.content:
+        return ()
+    if content is not None and declaration.content is not None and content.kind != declaration.content.kind:
+        zh, en = "改单不能改变报关单类别", f"an amendment cannot make {declaration.content.kind} into {content.kind}"
+        raise _refused(declaration, zh, en)
+    version = max(declaration.version, 1) + 1
+    at_second = _second(at)
+    return (Amended(happened_at=at_second, recorded_at=at, by=by, reason=reason, version=version, content=content),)
+
+
+def complete(declaration: Declaration, *, content: Content, by: str, at: datetime) -> tuple[Fact, ...]:
+    """The second step. Raises Refused unless customs has accepted the summary, or if it was completed before."""
+    if declaration.content is None or declaration.content.kind not in {"summary", "complete"}:
+        raise _refused(declaration, "它不是两步申报", "it is not a two-step declaration")
+    if declaration.completed and content == declaration.content and declaration.status not in FAILED:
+        return ()
+    if declaration.completed and declaration.status not in FAILED | {"returned"}:
+        raise _refused(declaration, "完整申报已提交，请改单", "its completion was lodged; amend it instead")
+    if not declaration.completed and declaration.status in BEFORE_CUSTOMS | {"deleted"}:
+        zh, en = f"概要申报{_now(declaration)[0]}", f"its summary is {_now(declaration)[1]}, not accepted by customs"
+        raise _refused(declaration, zh, en)
+    version = declaration.version + 1
+    return (CompletionLodged(happened_at=_second(at), recorded_at=at, by=by, version=version, content=content),)
 
 
 def withdraw(declaration: Declaration, *, by: str, reason: str, at: datetime) -> tuple[Fact, ...]:
@@ -328,10 +318,56 @@ def withdraw(declaration: Declaration, *, by: str, reason: str, at: datetime) ->
     if declaration.status in {"withdrawn", "deleted"}:
         return ()
     if declaration.released:
-        raise Refused(f"Declaration {declaration.number} is released; only customs can delete it now")
+        raise _refused(declaration, "已放行，只能申请海关删单", "it is released; only customs can delete it now")
     if not declaration.status:
-        raise Refused(f"Declaration {declaration.number} was never lodged")
-    return (Withdrawn(happened_at=at, recorded_at=at, by=by, reason=reason),)
+        raise _refused(declaration, "从未申报", "it was never lodged")
+    return (Withdrawn(happened_at=_second(at), recorded_at=at, by=by, reason=reason),)
+
+
+def request_deletion(declaration: Declaration, *, by: str, reason: str, at: datetime) -> tuple[Fact, ...]:
+    """Ask customs to delete it; with another reason, again. Raises Refused if customs does not have it."""
+    if declaration.status == "deleted" or declaration.deletion == reason:
+        return ()
+    if declaration.status in {"", "withdrawn"} | FAILED:
+        raise _refused(declaration, "海关没有这份报关单", f"customs does not have it: it is {_now(declaration)[1]}")
+    return (DeletionRequested(happened_at=_second(at), recorded_at=at, by=by, reason=reason),)
+
+
+def _second(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+def _now(declaration: Declaration) -> tuple[str, str]:
+    return (STATUS_ZH.get(declaration.status, declaration.status), declaration.status or "not lodged")
+
+
+def _refused(declaration: Declaration, zh: str, en: str) -> Refused:
+    return Refused(
+        f"报关单 {declaration.number}：{zh} / declaration {declaration.number}: {en}",
+        number=declaration.number,
+        status=declaration.status,
+        version=declaration.version,
+    )
+
+
+STATUS_ZH = {
+    "": "未申报",
+    "lodged": "已提交",
+    "submitted": "已申报",
+    "submission_failed": "申报失败",
+    "accepted": "海关已入库",
+    "rejected": "已退单",
+    "returned": "已退回修改",
+    "suspended": "已挂起",
+    "re_reviewed": "重审",
+    "review_completed": "已审结",
+    "released_under_guarantee": "已担保放行",
+    "released": "已放行",
+    "pickup_released": "已提货放行",
+    "closed": "已结关",
+    "deleted": "已删单",
+    "withdrawn": "已撤回",
+}
 
 
 FACTS: tuple[type[Fact], ...] = (
@@ -340,6 +376,8 @@ FACTS: tuple[type[Fact], ...] = (
     InspectionCompleted,
     Lodged,
     Amended,
+    CompletionLodged,
     Withdrawn,
+    DeletionRequested,
 )
 fact.register(*FACTS)

@@ -29,6 +29,20 @@ class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     channel: str = "query"  # query, api, push, export
 
 
+class VerificationMade(Fact, frozen=True, kw_only=True, tag="verification.made"):
+    """An agency had its fields compared with what was told; the digests prove what it asked and what it was told."""
+
+    account: str
+    purpose: str  # in the agency's words
+    subject: str  # the number that it asked by
+    fields: tuple[str, ...] = ()  # that were compared
+    different: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    position: int = 0  # in the cargo journal, up to which was looked
+    question_sha256: str = ""  # of the body as it was understood
+    answer_sha256: str = ""  # of the body that left
+
+
 def new_id(at: datetime) -> UUID:
     """A new id that sorts by time (UUID version 8: milliseconds, then chance)."""
     return fact.uuid8(int(at.timestamp() * 1000).to_bytes(6, "big") + uuid4().bytes[:10])
@@ -47,4 +61,4 @@ class Measured(msgspec.Struct, frozen=True):
     occurred_at: datetime
 
 
-fact.register(DeliveryMade)
+fact.register(DeliveryMade, VerificationMade)
