@@ -1,0 +1,153 @@
+"""Kouan's own estimate of an arrival: `GET /v1/eta/NUMBER`, with its basis, its range and the leg as GeoJSON. Free.
+
+What sources expect stands beside it under `stated`, in their own words; neither is made of the other. `at` asks for the
+estimate at a moment, from what had happened and had been sent by then.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from psycopg_pool import ConnectionPool
+
+from api.answer import answer
+from api.delivery import Deliveries, Item
+from api.identity import caller, needs
+from billing import tariff
+from domain import identifiers, routes
+from domain.errors import Malformed, Unknown
+from projections import eta, legs, links, timeline
+from projections.eta import Estimate
+from projections.timeline import Line
+
+ETA_ESTIMATE = Item(tariff.ETA_ESTIMATE, "government")
+SUBJECT_CHARS_MAX = 64
+
+
+class Stated(msgspec.Struct, frozen=True):
+    """An arrival that a source plans or expects."""
+
+    code: str
+    zh: str
+    en: str
+    classifier: str  # PLN, EST
+    happened_at: str  # in the place's own time
+    place: str
+    source: str
+    recorded_at: datetime
+    fact_id: UUID
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """GeoJSON. `method`: sea (along the lanes) or great_circle."""
+
+    geometry: dict[str, Any]
+    properties: dict[str, Any]
+    type: str = "Feature"
+
+
+class EtaAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`estimate` is null where there is nothing to go by; the reason says why."""
+
+    number: str
+    at: datetime
+    estimate: Estimate | None
+    reason_zh: str = ""
+    reason_en: str = ""
+    stated: list[Stated]
+    feature: Feature | None
+    position: int
+
+
+class BadMoment(Malformed):
+    slug = "bad-moment"
+    title = "The moment cannot be understood"
+
+
+@get("/v1/eta/{number:str}", guards=[needs()], tags=["track"])
+async def eta_of(
+    request: Request[Any, Any, Any],
+    number: FromPath[str],
+    *,
+    pool: NamedDependency[ConnectionPool[psycopg.Connection[Any]]],
+    deliveries: NamedDependency[Deliveries],
+    at: FromQuery[datetime | None] = None,
+) -> EtaAnswer:
+    """When the cargo that is under way may arrive, by Kouan's own reckoning. Free."""
+    if at is not None and at.tzinfo is None:
+        detail = "at 须带时区，如 2026-03-01T12:00:00+08:00 / at needs an offset, such as 2026-03-01T12:00:00+08:00"
+        raise BadMoment(detail, field="at", value=at.isoformat())
+    asked = identifiers.stored(number)
+    made = await asyncio.to_thread(estimated, pool, asked, at or datetime.now(UTC))
+    count = int(made is not None and made.estimate is not None)
+    await deliveries.record(
+        caller(request), ETA_ESTIMATE, subject=asked[:SUBJECT_CHARS_MAX], count=count, result="ok" if count else "empty"
+    )
+    if made is None:
+        raise Unknown(f"没有 {asked} 的记录 / nothing is known under {asked}", number=asked)
+    return made
+
+
+ROUTES = (eta_of,)
+
+
+def estimated(pool: ConnectionPool[psycopg.Connection[Any]], number: str, at: datetime) -> EtaAnswer | None:
+    """The answer at a moment; None if nothing is known of the number."""
+    own = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
+    with pool.connection() as connection:
+        position = timeline.position(connection)
+        [others] = links.reached(connection, [own])
+        lines = timeline.lines(connection, [*own, *others])
+    if not lines:
+        return None
+    shown = answer(number, own, lines, position).lines
+    found = eta.estimate(shown, at)
+    if isinstance(found, eta.Silence):
+        common: dict[str, Any] = {"estimate": None, "reason_zh": found.zh, "reason_en": found.en, "feature": None}
+    else:
+        common = {"estimate": found, "feature": _feature(found)}
+    return EtaAnswer(number=number, at=at, stated=_stated(shown, found, at), position=position, **common)
+
+
+def _feature(found: Estimate) -> Feature | None:
+    """The leg as it lies on the map; None by rail, or where a place is not known."""
+    way = routes.between(found.leg.origin, found.leg.destination, found.leg.mode)
+    if way is None:
+        return None
+    said = {
+        "source": found.source,
+        "mode": found.leg.mode,
+        "origin": found.leg.origin,
+        "destination": found.leg.destination,
+        "distance_nm": round(way.distance_nm, 1),
+        "method": way.method,
+    }
+    return Feature(way.geometry, said)
+
+
+def _stated(lines: list[Line], found: Estimate | eta.Silence, at: datetime) -> list[Stated]:
+    """What sources planned or expected of arrivals by then; on this leg, if there is one."""
+    leg = found.leg if isinstance(found, Estimate) else None
+    return [
+        Stated(
+            line.code,
+            line.zh,
+            line.en,
+            line.classifier,
+            line.happened_at,
+            line.place,
+            line.source,
+            line.recorded_at,
+            line.fact_id,
+        )
+        for line in lines
+        if line.stands and line.classifier != "ACT" and line.code in legs.ARRIVALS
+        if (line.sent_at or line.recorded_at) <= at
+        if leg is None or (legs.ARRIVALS[line.code], line.place) == (leg.mode, leg.destination)
+    ]
