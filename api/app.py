@@ -23,23 +23,47 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from psycopg_pool import ConnectionPool
 
-from api import capture, follow, operate, problems, quarantine, report, settle, sources, track
+from api import alerts as alerts_api
+from api import (
+    capture,
+    crosscheck,
+    declare,
+    eta,
+    follow,
+    instruct,
+    operate,
+    problems,
+    quarantine,
+    report,
+    settle,
+    sources,
+    track,
+    verify,
+)
+from api import statistics as statistics_api
 from api.asking import Asker
 from api.delivery import Deliveries
+from api.facades import routes as facades
 from api.identity import Authentication, Gatekeeper
 from api.limits import BODY_BYTES_MAX
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
+from api.verify import Verifier
 from billing import metering
+from domain.deciding import Decider
 from domain.journal import KEEPALIVE, Journal
 from domain.writer import Writer
-from projections import catalogue, clocks, links, runner, timeline, usage
+from projections import alerts, catalogue, clocks, freshness, instructions, links, runner, statistics, timeline, usage
 from projections.runner import ReadModel
 
 READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(timeline),
     runner.model(links),
     runner.model(clocks),
+    runner.model(freshness),
+    runner.model(alerts),
+    runner.model(instructions),
+    runner.model(statistics),
     runner.model(catalogue),
     usage.model(metering.measure),
 )
@@ -55,7 +79,15 @@ ROUTES: tuple[Any, ...] = (
     *quarantine.ROUTES,
     *quarantine_pages.ROUTES,
     *sources.ROUTES,
+    *statistics_api.ROUTES,
+    *alerts_api.ROUTES,
+    *declare.ROUTES,
+    *instruct.ROUTES,
+    *eta.ROUTES,
+    *verify.ROUTES,
+    crosscheck.cross_check,
     *pages.ROUTES,
+    *facades.ROUTES,
 )
 OPENAPI = OpenAPIConfig(
     title="Kouan 口岸",
@@ -76,8 +108,11 @@ def build(conninfo: str) -> Litestar:
         dependencies={
             "asker": _given(works.asker),
             "cargo": _given(works.cargo),
+            "cargo_decider": _given(works.cargo_decider),
+            "commerce_decider": _given(works.commerce_decider),
             "deliveries": _given(works.deliveries),
             "pool": _given(works.pool),
+            "verifier": _given(works.verifier),
         },
         middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],
         exception_handlers=problems.HANDLERS,
@@ -96,14 +131,18 @@ class Works:
         self.journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
         self.cargo, self.commerce = (Writer(journal) for journal in self.journals)
         self.pool = open_pool(conninfo)
+        self.cargo_decider, self.commerce_decider = (
+            Decider(writer, self.pool) for writer in (self.cargo, self.commerce)
+        )
         self.deliveries = Deliveries(self.commerce, self.pool)
         self.asker = Asker(self.pool, self.deliveries)
+        self.verifier = Verifier(self.pool, self.deliveries)
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """At the end whoever waits is answered, and what is queued is written."""
         yield
-        for each in (self.asker, self.cargo, self.commerce):
+        for each in (self.asker, self.verifier, self.cargo_decider, self.commerce_decider, self.cargo, self.commerce):
             each.stop()
         self.pool.close()
         for journal in self.journals:

@@ -3,10 +3,14 @@
 One thread of the process takes whatever has gathered, looks up what is known of all of it, makes the answers (or finds
 that one made before still holds, for nothing was recorded of its cargo since), and records all deliveries in one go. A
 question is answered only after its delivery is durable; one about an unknown number is recorded too, and free.
+
+A question with a wish (as of a past moment, one journey of several, withdrawn lines too) is answered by itself, in a
+thread of its own: what was remembered is of no use to it.
 """
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,20 +21,31 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from api.answer import Answer, answer, datasets
+from api.answer import Answer, answer, datasets, witnesses
 from api.delivery import TRACK_QUERY, Deliveries
 from api.identity import Account
 from domain import identifiers
 from domain.errors import Unknown
 from domain.intent import Intent, Outcome
 from domain.writer import Busy
-from projections import links, timeline
+from projections import freshness, links, timeline
+from projections.freshness import Silence
 
 TOGETHER_MAX = 256
 WAITING_MAX = 20_000
 REMEMBERED_BYTES_MAX = 64_000_000
+SUBJECT_MAX = 64  # characters of a number on the books
+SILENCE_SECONDS = 5.0  # for so long it is taken as known which sources are silent
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
+
+
+class Wish(NamedTuple):
+    """What a question may ask for beyond the plain timeline of today."""
+
+    known_at: datetime | None = None  # as this node would have answered then
+    journey: int | None = None  # which journey of a container; None: the latest
+    withdrawn: bool = False  # also the lines that were retracted or corrected
 
 
 class Question(NamedTuple):
@@ -41,7 +56,7 @@ class Question(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The subjects of a number, and those of its whole consignment."""
+    """The subjects of a number, and those of its whole consignment, and of what else names its boxes."""
 
     own: Sequence[str]
     subjects: tuple[str, ...]
@@ -52,9 +67,10 @@ class Made(NamedTuple):
 
     subjects: tuple[str, ...]
     tips: tuple[int, ...]
-    body: bytes  # without its position and the closing brace
+    body: bytes  # up to its sources, which change without it
     lines: int
     datasets: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 class Asker:
@@ -68,6 +84,8 @@ class Asker:
         self._stopping = False
         self._made: OrderedDict[str, Made] = OrderedDict()
         self._made_bytes = 0
+        self._silent: dict[str, Silence] = {}
+        self._silent_known_until = 0.0  # monotonic
         self._thread = threading.Thread(target=self._run, name="asker", daemon=True)
         self._thread.start()
 
@@ -86,6 +104,32 @@ class Asker:
         """The same as a record."""
         return msgspec.json.decode(await self.ask(account, number), type=Answer)
 
+    async def look(self, account: Account, number: str, wish: Wish, channel: str = "query") -> Answer:
+        """The answer to a question with a wish, once its delivery is durable. Raises Unknown, or Busy."""
+        asked = identifiers.stored(number)
+        found: Answer | Unknown
+        try:
+            found = await asyncio.to_thread(self._look, asked, wish)
+        except Unknown as error:
+            found = error
+        except psycopg.OperationalError:
+            raise _unreachable() from None
+        told = found.lines if isinstance(found, Answer) else []
+        intent = self.deliveries.intent(
+            account,
+            TRACK_QUERY,
+            datetime.now(UTC),
+            subject=asked[:SUBJECT_MAX],
+            count=len(told),
+            result="ok" if isinstance(found, Answer) else "empty",
+            datasets=datasets(told),
+            channel=channel,
+        )
+        await asyncio.wrap_future(self.deliveries.writer.submit([intent]))
+        if isinstance(found, Unknown):
+            raise found
+        return found
+
     def stop(self) -> None:
         """Answer who waits, then end."""
         with self._changed:
@@ -100,8 +144,8 @@ class Asker:
             try:
                 self._serve(questions)
             except Exception as error:  # noqa: BLE001  whatever it is, those who wait must hear it
-                failure = Busy("数据库暂不可用 / the database cannot be reached; try again")
-                _settle(questions, [failure if isinstance(error, psycopg.OperationalError) else error] * len(questions))
+                failure = _unreachable() if isinstance(error, psycopg.OperationalError) else error
+                _settle(questions, [failure] * len(questions))
 
     def _gather(self) -> list[Question]:
         with self._changed:
@@ -113,19 +157,25 @@ class Asker:
         numbers = list(dict.fromkeys(question.number for question in questions))
         with self.pool.connection() as connection:
             made, position = self._make(connection, numbers)
-        tail = b',"position":%d}' % position
-        results = [_result(question.number, made.get(question.number), tail) for question in questions]
-        now = datetime.now(UTC)
+            now = datetime.now(UTC)
+            silent = self._silences(connection, now)
+        results = [_result(question.number, made.get(question.number), silent, position) for question in questions]
         intents = [self._delivery(question, made.get(question.number), now) for question in questions]
         written = self.deliveries.writer.submit(intents)
         written.add_done_callback(lambda done: _settle(questions, _after(done, results)))
+
+    def _silences(self, connection: psycopg.Connection[Any], now: datetime) -> dict[str, Silence]:
+        if time.monotonic() >= self._silent_known_until:
+            self._silent = {each.source: each for each in freshness.late(connection, None, now)}
+            self._silent_known_until = time.monotonic() + SILENCE_SECONDS
+        return self._silent
 
     def _delivery(self, question: Question, made: Made | None, now: datetime) -> Intent:
         return self.deliveries.intent(
             question.account,
             TRACK_QUERY,
             now,
-            subject=question.number[:64],
+            subject=question.number[:SUBJECT_MAX],
             count=made.lines if made else 0,
             result="ok" if made else "empty",
             datasets=made.datasets if made else (),
@@ -139,7 +189,10 @@ class Asker:
         candidates = [[f"{kind}:{number}" for kind in identifiers.kind_of(number)] for number in numbers]
         flat = [subject for subjects in candidates for subject in subjects]
         named = links.known(connection, flat)
-        others = links.reached(connection, candidates)
+        reached = links.reached(connection, candidates)
+        consignments = [[*own, *others] for own, others in zip(candidates, reached, strict=True)]
+        strangers = links.strangers(connection, consignments)
+        others = [[*near, *far] for near, far in zip(reached, strangers, strict=True)]
         tips = timeline.tips(connection, list({*flat, *(other for found in others for other in found)}))
         told = {}
         for number, subjects, found in zip(numbers, candidates, others, strict=True):
@@ -157,10 +210,38 @@ class Asker:
             self._made.move_to_end(number)
             return made
         fresh = answer(number, found.own, timeline.lines(connection, found.subjects), position)
-        body = msgspec.json.encode(fresh).rpartition(b',"position":')[0]
-        made = Made(found.subjects, standing, body, len(fresh.lines), tuple(datasets(fresh.lines)))
+        body = msgspec.json.encode(fresh).rpartition(b',"sources":')[0]
+        made = Made(
+            found.subjects,
+            standing,
+            body,
+            len(fresh.lines),
+            tuple(datasets(fresh.lines)),
+            tuple(witnesses(fresh.lines)),
+        )
         self._remember(number, made)
         return made
+
+    # --- one by one ---
+
+    def _look(self, number: str, wish: Wish) -> Answer:
+        """Raises Unknown if nothing was known of the number, or of that journey, at that moment."""
+        candidates = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
+        with self.pool.connection() as connection:
+            position = timeline.position(connection)
+            [others] = links.reached(connection, [candidates], wish.known_at)
+            [strangers] = links.strangers(connection, [[*candidates, *others]])
+            lines = timeline.lines(connection, [*candidates, *others, *strangers], wish.known_at)
+            told = {name for line in lines for name in (line.subject, *line.refs)}
+            named = links.known(connection, candidates) if wish.known_at is None else ()
+            own = [subject for subject in candidates if subject in told or subject in named]
+            if not own:
+                raise _unknown(number)
+            made = answer(number, own, lines, position, journey=wish.journey, withdrawn=wish.withdrawn)
+            if wish.known_at is not None:
+                return made  # who was silent then is not kept
+            silent = freshness.late(connection, witnesses(made.lines), datetime.now(UTC))
+            return msgspec.structs.replace(made, sources=silent)
 
     def _remember(self, number: str, made: Made) -> None:
         before = self._made.pop(number, None)
@@ -171,10 +252,19 @@ class Asker:
             self._made_bytes -= len(oldest.body)
 
 
-def _result(number: str, made: Made | None, tail: bytes) -> bytes | Exception:
+def _result(number: str, made: Made | None, silent: dict[str, Silence], position: int) -> bytes | Exception:
     if made is None:
-        return Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
-    return made.body + tail
+        return _unknown(number)
+    sources = [silent[source] for source in made.sources if source in silent]
+    return b'%b,"sources":%b,"position":%d}' % (made.body, msgspec.json.encode(sources), position)
+
+
+def _unknown(number: str) -> Unknown:
+    return Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
+
+
+def _unreachable() -> Busy:
+    return Busy("数据库暂不可用 / the database cannot be reached; try again")
 
 
 def _after(done: "Future[list[Outcome]]", results: Sequence[bytes | Exception]) -> Sequence[bytes | Exception]:

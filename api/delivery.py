@@ -27,6 +27,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 TRACK_QUERY = Item(tariff.TRACK_QUERY, "government")
+VERIFY_QUERY = Item(tariff.VERIFY_QUERY, "government")
+VERIFY_CROSS_CHECK = Item(tariff.VERIFY_CROSS_CHECK, "government")
 FEED_PULL = Item(tariff.FEED_PULL, "commercial")
 
 

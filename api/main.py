@@ -14,12 +14,24 @@ import msgspec
 import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from api import demo, desk, embedded, idempotency, mqtt, schema, sending, supervise, terminal
+from api import (
+    customs_port,
+    customs_simulator,
+    demo,
+    desk,
+    embedded,
+    idempotency,
+    mqtt,
+    schema,
+    sending,
+    supervise,
+    terminal,
+)
 from api.answer import Answer
 from api.app import READ_MODELS, open_pool
 from api.demo import Demo
 from api.identity import Account, Role, open_account
-from api.settings import Settings
+from api.settings import MQTT_CLIENT_ID, Broker, Settings
 from billing.metering import UsageReport
 from domain.errors import KouanError
 from domain.journal import Journal
@@ -166,11 +178,11 @@ def account(name: str, role: Role, zh: str, en: str) -> None:
 @kouan.command("mqtt")
 @click.option("--conninfo", envvar="KOUAN_CONNINFO", required=True)
 @click.option("--url", envvar="KOUAN_MQTT_URL", required=True, help="mqtt[s]://[user:password@]host[:port]")
-@click.option("--client-id", envvar="KOUAN_MQTT_CLIENT_ID", default=mqtt.CLIENT_ID, show_default=True)
+@click.option("--client-id", envvar="KOUAN_MQTT_CLIENT_ID", default=MQTT_CLIENT_ID, show_default=True)
 def mqtt_bridge(conninfo: str, url: str, client_id: str) -> None:
     """Record what devices publish to an MQTT broker; ends on SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    broker, over = mqtt.Broker.of(url), threading.Event()
+    broker, over = Broker.of(url), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     with Journal("cargo", conninfo).opened() as journal, open_pool(conninfo) as pool:
@@ -197,8 +209,11 @@ def rebuild(name: str, conninfo: str) -> None:
 @click.option("--url", envvar="KOUAN_URL", default="", help="Default: that of KOUAN_HOME/demo.json.")
 @click.option("--key", envvar="KOUAN_KEY", default="", help="Default: the demo enterprise's.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh")
+@click.option("--all", "include", flag_value="retracted", default="", help="Retracted and corrected lines too.")
+@click.option("--as-known-at", default="", help="As this node would have answered then; with offset.")
+@click.option("--journey", default="", help="Which journey of a container; default: the latest.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as it came.")
-def track(number: str, url: str, key: str, lang: str, *, as_json: bool) -> None:
+def track(number: str, url: str, key: str, lang: str, *, as_json: bool, **wishes: str) -> None:
     """Show the timeline of a number."""
     if not (url and key):
         file = demo.path(Settings.read().home)
@@ -207,7 +222,8 @@ def track(number: str, url: str, key: str, lang: str, *, as_json: bool) -> None:
         shown = msgspec.json.decode(file.read_bytes(), type=Demo)
         url, key = url or shown.base_url, key or shown.keys.enterprise
     with _client(url, key) as client:
-        answer = client.get(f"/v1/track/{number}")
+        params = {name: value for name, value in wishes.items() if value}
+        answer = client.get(f"/v1/track/{number}", params=params)
     if answer.is_error:
         raise click.ClickException(answer.json().get("detail", answer.text))
     if as_json:
@@ -218,6 +234,8 @@ def track(number: str, url: str, key: str, lang: str, *, as_json: bool) -> None:
 
 kouan.add_command(desk.quarantine)
 kouan.add_command(sending.report)
+kouan.add_command(customs_port.customs_port)
+kouan.add_command(customs_simulator.customs_simulator)
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 import paho.mqtt.client as paho
@@ -32,15 +31,13 @@ from psycopg_pool import ConnectionPool
 
 from api.intake import Whence, understood
 from api.limits import BODY_BYTES_MAX
-from api.settings import SettingsError
+from api.settings import MQTT_CLIENT_ID, Broker
 from api.sources import ruled
 from domain.errors import KouanError
 from domain.intent import Outcome
 from domain.writer import Writer
 
 TOPICS = "kouan/+/+/events"
-CLIENT_ID = "kouan"
-PORT, TLS_PORT = 1883, 8883
 KEEPALIVE_SECONDS = 30
 CONNECT_SECONDS_MAX = 10.0
 COMMIT_SECONDS_MAX = 60.0  # longer than the writer itself tries
@@ -51,37 +48,6 @@ COUNT_SECONDS = 60.0
 log = logging.getLogger("kouan.mqtt")
 _TOPIC = re.compile(r"kouan/([^/]+)/([^/]+)/events")
 _IS_SOURCE = "SELECT EXISTS (SELECT FROM accounts WHERE account = %s AND role = 'source')"
-
-
-class Broker(msgspec.Struct, frozen=True):
-    """Where the broker is and how to log in."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str = ""
-    password: str = ""
-
-    @classmethod
-    def of(cls, url: str) -> "Broker":
-        """Of `mqtt://[user:password@]host[:port]` or `mqtts://…`. Raises SettingsError.
-
-        >>> Broker.of("mqtts://bridge:p%40ss@broker.example")
-        Broker(host='broker.example', port=8883, tls=True, user='bridge', password='p@ss')
-        """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
-            text = "mqtt://[user:password@]host[:port]"
-            raise SettingsError(
-                f"KOUAN_MQTT_URL 应为 {text} / KOUAN_MQTT_URL must be {text}", variable="KOUAN_MQTT_URL"
-            )
-        tls = parts.scheme == "mqtts"
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        return cls(parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password)
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -124,7 +90,7 @@ class Bridge:
         broker: Broker,
         cargo: Writer,
         pool: ConnectionPool[psycopg.Connection[Any]],
-        client_id: str = CLIENT_ID,
+        client_id: str = MQTT_CLIENT_ID,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         self.broker = broker

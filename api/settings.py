@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import psycopg
@@ -16,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from domain.errors import Malformed
 
 PORT_MAX = 65535
+MQTT_PORT, MQTTS_PORT, MQTT_CLIENT_ID, CLIENT_ID_CHARS_MAX = 1883, 8883, "kouan", 128
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -38,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"  # KOUAN_LOG_LEVEL
     start_seconds_max: int = 60  # KOUAN_START_SECONDS_MAX, until GET /health must have answered
     recovery_seconds_max: int = 600  # KOUAN_RECOVERY_SECONDS_MAX, until the embedded server must accept connections
+    mqtt_url: str = ""  # KOUAN_MQTT_URL, the broker whose devices are recorded, as of `Broker`; "": none
+    mqtt_client_id: str = MQTT_CLIENT_ID  # KOUAN_MQTT_CLIENT_ID, one for each bridge of a broker
+    customs_url: str = ""  # KOUAN_CUSTOMS_URL, http(s), where customs takes declarations; "": they wait
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -52,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_level=_one_of(environ, "KOUAN_LOG_LEVEL", default="info", allowed=LOG_LEVELS),
             start_seconds_max=_whole(environ, "KOUAN_START_SECONDS_MAX", default=60, largest=86_400),
             recovery_seconds_max=_whole(environ, "KOUAN_RECOVERY_SECONDS_MAX", default=600, largest=86_400),
+            mqtt_url=_mqtt_url(environ),
+            mqtt_client_id=_mqtt_client_id(environ),
+            customs_url=_customs_url(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -66,7 +74,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "KOUAN_LOG_LEVEL": self.log_level,
             "KOUAN_START_SECONDS_MAX": str(self.start_seconds_max),
             "KOUAN_RECOVERY_SECONDS_MAX": str(self.recovery_seconds_max),
+            "KOUAN_MQTT_URL": self.mqtt_url,
+            "KOUAN_MQTT_CLIENT_ID": self.mqtt_client_id,
+            "KOUAN_CUSTOMS_URL": self.customs_url,
         }
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """Where the MQTT broker is and how to log in."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str = ""
+    password: str = ""
+
+    @classmethod
+    def of(cls, url: str) -> "Broker":
+        """Of `mqtt://[user:password@]host[:port]` or `mqtts://…`. Raises SettingsError.
+
+        >>> Broker.of("mqtts://bridge:p%40ss@broker.example")
+        Broker(host='broker.example', port=8883, tls=True, user='bridge', password='p@ss')
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+            text = "mqtt://[user:password@]host[:port]"
+            raise SettingsError(
+                f"KOUAN_MQTT_URL 应为 {text} / KOUAN_MQTT_URL must be {text}", variable="KOUAN_MQTT_URL"
+            )
+        tls = parts.scheme == "mqtts"
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return cls(parts.hostname, port or (MQTTS_PORT if tls else MQTT_PORT), tls, user, password)
 
 
 def _home(environ: Mapping[str, str]) -> Path:
@@ -117,6 +159,21 @@ def _one_of(environ: Mapping[str, str], variable: str, *, default: str, allowed:
     )
 
 
+def _customs_url(environ: Mapping[str, str]) -> str:
+    text = environ.get("KOUAN_CUSTOMS_URL") or ""
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if text and not sound:
+        raise SettingsError(
+            "KOUAN_CUSTOMS_URL 应为 http(s)://主机[:端口]/路径 / KOUAN_CUSTOMS_URL must be http(s)://host[:port]/path",
+            variable="KOUAN_CUSTOMS_URL",
+        )
+    return text
+
+
 def _database_url(environ: Mapping[str, str]) -> str:
     text = environ.get("KOUAN_DATABASE_URL") or ""
     try:
@@ -129,3 +186,21 @@ def _database_url(environ: Mapping[str, str]) -> str:
             variable="KOUAN_DATABASE_URL",
         ) from None
     return text
+
+
+def _mqtt_url(environ: Mapping[str, str]) -> str:
+    text = environ.get("KOUAN_MQTT_URL") or ""
+    if text:
+        Broker.of(text)
+    return text
+
+
+def _mqtt_client_id(environ: Mapping[str, str]) -> str:
+    text = environ.get("KOUAN_MQTT_CLIENT_ID") or MQTT_CLIENT_ID
+    if text.isprintable() and len(text) <= CLIENT_ID_CHARS_MAX:
+        return text
+    raise SettingsError(
+        f"KOUAN_MQTT_CLIENT_ID 须为至多 {CLIENT_ID_CHARS_MAX} 个可打印字符，现为 {text!r} / "
+        f"KOUAN_MQTT_CLIENT_ID must have at most {CLIENT_ID_CHARS_MAX} printable characters, not {text!r}",
+        variable="KOUAN_MQTT_CLIENT_ID",
+    )

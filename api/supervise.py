@@ -1,9 +1,10 @@
-"""The process group of one machine: the embedded database, the API and the projector, watched and ended together.
+"""The process group of one machine: the embedded database, the API, the projector, watched and ended together.
 
 A program finds the database by KOUAN_CONNINFO, and all else by the variables of the settings. Each leads a process
 group of its own, writes to `home/log/<name>.log`, and is started again when it dies, after a pause that doubles each
-time. They stop in order: the API first, so that no request finds the house half empty, then the projector, then the
-database if it was we who started it. Whatever ends us, even kill -9, ends them too.
+time. They stop in order: the API first, so that no request finds the house half empty, then the MQTT bridge (there only
+if a broker is configured), the projector, and the database if it was we who started it. Whatever ends us, even kill
+-9, ends them too.
 Times are seconds.
 """
 
@@ -78,6 +79,20 @@ def projector() -> Program:
     return Program("projector", (sys.executable, "-m", "api.main", "projector"))
 
 
+def bridge() -> Program:
+    return Program("mqtt", (sys.executable, "-m", "api.main", "mqtt"))
+
+
+def customs_port() -> Program:
+    return Program("customs-port", (sys.executable, "-m", "api.main", "customs-port"))
+
+
+def everything(settings: Settings) -> list[Program]:
+    """What a node of these settings runs, in the order in which it stops."""
+    asked = [*([bridge()] if settings.mqtt_url else []), *([customs_port()] if settings.customs_url else [])]
+    return [api(settings), *asked, projector()]
+
+
 def run(
     settings: Settings,
     *,
@@ -107,7 +122,7 @@ def run(
 def serve(settings: Settings, conninfo: str, *, programs: Sequence[Program] | None = None) -> Iterator["Group"]:
     """The programs, once GET /health answers; a thread of ours keeps them running. At the end they stop in order."""
     make_home(settings.home)
-    group = Group(settings, conninfo, programs or (api(settings), projector()))
+    group = Group(settings, conninfo, programs or everything(settings))
     try:
         group.start()
         yield group

@@ -62,8 +62,30 @@ def _header(answer: Answer, lang: str) -> list[Text]:
         kind = words.pick((other.kind_zh, other.kind_en), lang)
         number = words.number(other.subject.partition(":")[0], other.number)
         shown.append(_labelled(("相关", "Linked"), f"{kind} {number} · {_standing(other, lang)}", lang))
+    shown += _together(answer, lang)
     shown += [_labelled(("提醒", "Note"), words.said(warning, lang), lang, "yellow") for warning in header.warnings]
     return shown
+
+
+def _together(answer: Answer, lang: str) -> list[Text]:
+    """What several lines say together: which journey it is, estimates, parts, what is left out, who is silent."""
+    header = answer.header
+    told: list[tuple[words.Pair, str, str]] = []
+    for trip in header.journeys if len(header.journeys) > 1 else ():
+        if trip.shown:
+            count = len(header.journeys)
+            one = words.pick((f"第 {trip.index} 程，共 {count} 程", f"{trip.index} of {count}"), lang)
+            told.append((("箱程", "Use"), one, ""))
+    told += [(("预计", "ETA"), words.eta(eta, lang), "") for eta in header.eta]
+    told += [(("分批", "Parts"), words.part(part, lang), "") for part in header.parts]
+    if header.conflicts:
+        differ = (f"来源不一致 {header.conflicts} 处", f"sources differ, milestones: {header.conflicts}")
+        told.append((("注意", "Mind"), words.pick(differ, lang), "yellow"))
+    left_out = words.not_shown(header.withdrawn.retracted, header.withdrawn.corrected, lang)
+    if left_out and all(line.stands for line in answer.lines):
+        told.append((("另有", "Also"), left_out, "dim"))
+    told += [(("来源", "Source"), words.pick((each.zh, each.en), lang), "yellow") for each in answer.sources]
+    return [_labelled(label, text, lang, style) for label, text, style in told]
 
 
 def _journey(answer: Answer, lang: str) -> list[Text]:
@@ -137,6 +159,12 @@ def _remark(line: Line, answer: Answer, lang: str) -> Text:
         by = next((other for other in answer.lines if other.fact_id == line.corrected.replaced_by), None)
         new = f" → {words.minute(by.happened_at)}" if by else ""
         parts.append(_text(_taken_back(("已更正", "CORRECTED"), line.corrected, lang) + new, "red"))
+    if line.conflict:
+        word = ("不一致，采用", "CONTRADICTED, counts") if line.conflict.won else ("不一致，未采用", "CONTRADICTED")
+        rule = words.pick((line.conflict.rule_zh, line.conflict.rule_en), lang)
+        parts.append(_text(f"{words.pick(word, lang)} ({rule})", "yellow"))
+    if why := words.overtaken(answer.header.eta).get(line.fact_id):
+        parts.append(_text(words.pick(words.OVERTAKEN[why], lang), "dim"))
     if line.subject != f"{answer.header.kind}:{answer.number}":
         kind, _, number = line.subject.partition(":")
         parts.append(_text(words.number(kind, number), "dim"))

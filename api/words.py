@@ -3,9 +3,11 @@
 `lang` is "zh" or "en". Times are shown on the clock of their place, with its zone named; money comes in minor units.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -13,6 +15,7 @@ from babel.dates import format_date, get_timezone_location, get_timezone_name
 from babel.numbers import format_currency, format_decimal, get_currency_precision
 
 from domain import identifiers
+from projections.history import Eta, Parts
 from projections.timeline import Line
 
 Pair = tuple[str, str]
@@ -73,16 +76,92 @@ def number(kind: str, text: str) -> str:
 
 def pieces(line: Line, lang: str) -> str:
     """How many pieces the statement is about, of how many: `5 / 12 件`; "" if it does not say."""
-    if line.pieces is None:
-        return ""
-    unit = pick(("件", "pieces" if (line.pieces_total or line.pieces) != 1 else "piece"), lang)
-    of = f" / {line.pieces_total}" if line.pieces_total is not None else ""
-    return f"{line.pieces}{of} {unit}"
+    return "" if line.pieces is None else counted(line.pieces, line.pieces_total, lang)
+
+
+def counted(count: int, total: int | None, lang: str) -> str:
+    """Pieces, of how many.
+
+    >>> counted(5, 12, "zh"), counted(1, None, "en")
+    ('5 / 12 件', '1 piece')
+    """
+    unit = pick(("件", "pieces" if (total or count) != 1 else "piece"), lang)
+    return f"{count} / {total} {unit}" if total is not None else f"{count} {unit}"
 
 
 def weight(line: Line, lang: str) -> str:
     """In kilograms, as precise as it came."""
     return "" if line.weight_kg is None else f"{quantity(line.weight_kg, lang)} kg"
+
+
+# --- what several lines say together ---
+
+
+def part(told: Parts, lang: str) -> str:
+    """How many pieces have passed a milestone: 航班离港 · 西安咸阳国际机场 · 5 / 12 件."""
+    where = pick((told.place_zh, told.place_en), lang) or told.place
+    words = (pick((told.zh, told.en), lang), where, counted(told.pieces, told.pieces_total, lang))
+    return " · ".join(word for word in words if word)
+
+
+def eta(told: Eta, lang: str) -> str:
+    """When it arrives, who says so, how often that was said otherwise, and when it did arrive."""
+    where = pick((told.place_zh, told.place_en), lang) or told.place
+    parts = [pick((told.zh, told.en), lang), where]
+    if told.expected_at:
+        parts += [f"{pick(CLASSES[told.classifier], lang)} {minute(told.expected_at)}", told.source]
+    if len(told.history) > 1:
+        first = minute(told.history[0].expected_at)
+        parts.append(
+            pick((f"共报 {len(told.history)} 次，首报 {first}", f"told {len(told.history)} times, first {first}"), lang)
+        )
+    if told.arrived_at:
+        parts.append(f"{pick(CLASSES['ACT'], lang)} {minute(told.arrived_at)}{_late(told.late_hours, lang)}")
+    return " · ".join(part for part in parts if part)
+
+
+MINUTES_MAX = 120  # from there on in hours
+
+
+def _late(hours: float | None, lang: str) -> str:
+    if not hours:
+        return ""
+    minutes = round(abs(hours) * 60)
+    span = pick((f"{minutes} 分钟", f"{minutes} min"), lang)
+    if minutes >= MINUTES_MAX:
+        span = pick((f"{abs(hours):.1f} 小时", f"{abs(hours):.1f} h"), lang)
+    return (
+        pick((f"（比预计晚 {span}）", f" ({span} later than expected)"), lang)
+        if hours > 0
+        else pick((f"（比预计早 {span}）", f" ({span} earlier than expected)"), lang)
+    )
+
+
+OVERTAKEN: dict[str, Pair] = {
+    "revised": ("已有新的预计", "revised since"),
+    "arrived": ("已抵达", "arrived since"),
+}
+
+
+def overtaken(etas: Iterable[Eta]) -> dict[UUID, str]:
+    """The estimates that are history, each with a word of OVERTAKEN."""
+    return {
+        said.fact_id: "arrived" if told.arrived_at else "revised"
+        for told in etas
+        for said in told.history
+        if told.arrived_at or said.fact_id != told.fact_id
+    }
+
+
+def not_shown(retracted: int, corrected: int, lang: str) -> str:
+    """How many lines no longer stand and are left out; "" if none."""
+    counts = ((retracted, ("已撤回", "retracted")), (corrected, ("已更正", "corrected")))
+    told = [
+        f"{count} {pick(word, lang)}" if lang == "en" else f"{pick(word, lang)} {count} 条"
+        for count, word in counts
+        if count
+    ]
+    return "" if not told else pick(("未列出：", "not shown: "), lang) + pick(("、", ", "), lang).join(told)
 
 
 # --- time ---

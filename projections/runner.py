@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS read_model_positions (
     name     text PRIMARY KEY,
     position bigint NOT NULL           -- everything up to here is in the model
 );
+ALTER TABLE read_model_positions ADD COLUMN IF NOT EXISTS shape text NOT NULL DEFAULT '';  -- digest of the DDL
 CREATE TABLE IF NOT EXISTS read_model_dead_letters (
     name     text NOT NULL,
     position bigint NOT NULL,
@@ -56,13 +58,31 @@ def model(module: ModuleType) -> ReadModel:
 
 
 def install(connection: psycopg.Connection[Any], models: Sequence[ReadModel]) -> None:
-    """Create the tables of the models that are not there yet; they start at position 0."""
+    """Create the tables of the models that are not there yet, or not in this shape; they start at position 0.
+
+    Whoever changes what the rows of a model hold changes its DDL, if only a comment in it: then they are made anew.
+    """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(19279, 9)")
         connection.execute(TABLES)
         for each in models:
-            connection.execute(each.tables.encode())
-            connection.execute("INSERT INTO read_model_positions VALUES (%s, 0) ON CONFLICT DO NOTHING", (each.name,))
+            _shape(connection, each)
+
+
+def _shape(connection: psycopg.Connection[Any], each: ReadModel) -> None:
+    shape = sha256(each.tables.encode()).hexdigest()[:16]
+    had = connection.execute("SELECT shape FROM read_model_positions WHERE name = %s", (each.name,)).fetchone()
+    if had and had[0] != shape:
+        log.warning("%s 结构已变，重建 / %s has a new shape and is built again", each.name, each.name)
+        tables = sql.SQL(", ").join(map(sql.Identifier, each.table_names))
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables))
+        connection.execute("DELETE FROM read_model_dead_letters WHERE name = %s", (each.name,))
+        connection.execute("DELETE FROM read_model_positions WHERE name = %s", (each.name,))
+    connection.execute(each.tables.encode())
+    connection.execute(
+        "INSERT INTO read_model_positions (name, position, shape) VALUES (%s, 0, %s) ON CONFLICT DO NOTHING",
+        (each.name, shape),
+    )
 
 
 def position(connection: psycopg.Connection[Any], name: str) -> int:

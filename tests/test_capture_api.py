@@ -104,7 +104,10 @@ def test_an_error_declaration_takes_its_event_back(node: Node) -> None:
     assert job_of(node, capture(node, document(LOADING, LEAVING)))["success"]
     assert job_of(node, capture(node, document(taken_back)))["success"]
     node.catch_up()
-    shown = {line["code"]: line.get("retracted") for line in node.get("/v1/track/CSQU3054383").json()["lines"]}
+    shown = {
+        line["code"]: line.get("retracted")
+        for line in node.get("/v1/track/CSQU3054383?include=retracted").json()["lines"]
+    }
     assert shown["LOADED"] is not None
     assert shown["VSL_DEP"] is None
 

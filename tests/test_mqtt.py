@@ -16,10 +16,11 @@ import psycopg
 import pytest
 from paho.mqtt import publish
 
+from api import supervise
 from api.app import open_pool
 from api.identity import Account, open_account
-from api.mqtt import Bridge, Broker
-from api.settings import SettingsError
+from api.mqtt import Bridge
+from api.settings import Broker, Settings, SettingsError
 from domain.journal import Journal
 from domain.writer import Writer
 from tests import mosquitto
@@ -181,6 +182,24 @@ def test_the_command_serves_until_it_is_told_to_end(site: Site) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_process_group_runs_the_bridge_where_a_broker_is_configured(site: Site, tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, port=mosquitto.free_port(), database_url=site.conninfo, mqtt_url=f"mqtt://127.0.0.1:{site.port}"
+    )
+    with supervise.serve(settings, site.conninfo) as group:
+        assert list(group.pids()) == ["api", "mqtt", "projector"]
+        wait_for(lambda: "subscribed" in (tmp_path / "log" / "mqtt.log").read_text())
+        site.publish(POSITION)
+        wait_for(lambda: site.recorded() == 1)
+        os.kill(group.pids()["mqtt"], signal.SIGKILL)
+        site.publish({**POSITION, "sequence": 2, "at": "2026-03-01T13:00:00+08:00"})
+        wait_for(lambda: site.recorded() == 2)
+
+
+def test_without_a_broker_there_is_no_bridge(tmp_path: Path) -> None:
+    assert [program.name for program in supervise.everything(Settings(home=tmp_path))] == ["api", "projector"]
 
 
 @pytest.mark.parametrize(

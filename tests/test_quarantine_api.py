@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -14,7 +15,8 @@ from api.intake import asked
 from api.mending import Order, again
 from domain import quarantine
 from domain.intent import Intent, Outcome, Transmission
-from domain.journal import Journal
+from domain.journal import LOCKS, Journal
+from domain.quarantine import AlreadyResolved
 from domain.report import Fault, Reading
 from domain.writer import Writer
 from tests.fixtures_node import Node
@@ -280,6 +282,66 @@ def test_a_cancellation_that_was_mended_waits_for_its_original_in_its_turn(node:
     assert show(node, waiting)["item"]["state"] == "waiting"
     node.post("codeco", WHOLE)
     assert show(node, waiting)["item"]["state"] == "mended"
+
+
+CANCEL = WHOLE.replace(b"+78'", b"+79'").replace(b"G1+9", b"G1+1")
+
+
+def topics(node: Node) -> list[str]:
+    return [row[0] for row in node.rows("SELECT topic FROM cargo_events ORDER BY notification_id")]
+
+
+def test_a_cancellation_that_was_dismissed_while_it_waited_strikes_nothing(node: Node) -> None:
+    message_id = quarantined(node, "codeco", CANCEL)
+    assert dismiss(node, message_id).json()["state"] == "dismissed"
+    assert statuses_of(node.post("codeco", WHOLE).json()) == ["recorded"]
+    assert statuses_of(node.post("codeco", CANCEL).json()) == ["duplicate"]
+    assert topics(node) == ["container.gated_in"]
+    assert show(node, message_id)["item"]["state"] == "dismissed"
+    another = CANCEL.replace(b"+79'", b"+80'")
+    assert statuses_of(node.post("codeco", another).json()) == ["recorded"]
+    assert topics(node) == ["container.gated_in", "fact.retracted"]
+
+
+def test_a_cancellation_whose_original_came_before_the_dismissal_has_struck(node: Node) -> None:
+    message_id = quarantined(node, "codeco", CANCEL)
+    node.post("codeco", WHOLE)
+    assert dismiss(node, message_id).status_code == 409
+    assert topics(node) == ["container.gated_in", "fact.retracted"]
+
+
+def test_of_two_cancellations_that_wait_the_one_that_was_not_dismissed_strikes(node: Node) -> None:
+    first, second = (quarantined(node, "codeco", CANCEL.replace(b"+79'", b"+%d'" % number)) for number in (80, 81))
+    dismiss(node, first)
+    node.post("codeco", WHOLE)
+    assert topics(node) == ["container.gated_in", "fact.retracted"]
+    assert [show(node, each)["item"]["state"] for each in (first, second)] == ["dismissed", "mended"]
+
+
+def test_a_waiting_cancellation_that_is_mended_as_another_one_strikes_nothing_itself(node: Node) -> None:
+    message_id = quarantined(node, "codeco", CANCEL)
+    other = CANCEL.replace(b"+79'", b"+80'").replace(b"+G1+", b"+G2+")
+    assert replay(node, message_id, other).json()["state"] == "mended"
+    node.post("codeco", WHOLE)
+    assert topics(node) == ["container.gated_in"]
+
+
+def test_a_dismissal_waits_for_the_batch_that_may_bring_the_original(node: Node) -> None:
+    message_id = UUID(quarantined(node, "codeco", CANCEL))
+    now = datetime.now(UTC)
+    with (
+        psycopg.connect(node.conninfo) as batch,
+        psycopg.connect(node.conninfo, autocommit=True) as desk,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        batch.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCKS["cargo"])
+        dismissal = pool.submit(quarantine.dismiss, desk, message_id, reason="r", by="operator", at=now)
+        with pytest.raises(TimeoutError):
+            dismissal.result(0.3)
+        quarantine.arrived(batch.cursor(), [message_id], now)
+        batch.commit()
+        with pytest.raises(AlreadyResolved):
+            dismissal.result(10)
 
 
 def test_a_wrong_label_is_mended_by_the_right_one(node: Node) -> None:

@@ -167,3 +167,15 @@ def test_the_stand_in_for_an_unreadable_entry_can_never_be_stored() -> None:
     with pytest.raises(KeyError):
         fact.tag_of(fact.Unreadable)
     assert "Unreadable" not in fact.tags()
+
+
+def test_a_model_of_another_shape_is_built_again(node: Node, connection: psycopg.Connection[Any]) -> None:
+    node.tell(GATE_IN)
+    before = dump(connection)
+    connection.execute("DROP TABLE timeline")
+    connection.execute("CREATE TABLE timeline (of_old int)")
+    connection.execute("UPDATE read_model_positions SET shape = 'of old' WHERE name = 'timeline'")
+    runner.install(connection, READ_MODELS)
+    assert runner.position(connection, "timeline") == 0
+    node.catch_up()
+    assert dump(connection) == before

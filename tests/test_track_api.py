@@ -74,8 +74,11 @@ def test_a_retracted_line_is_shown_as_such_and_does_not_count(node: Node) -> Non
     node.tell(*STORY[1:2], event("1", "GATE_OUT", "2026-03-03T10:00:00+08:00", document="EIR7"))
     node.tell({"id": "4", "document": "EIR7", "function": "cancel"})
     answer = node.get("/v1/track/CSQU3054383").json()
-    assert [line["retracted"] is not None for line in answer["lines"]] == [False, True]
-    assert answer["header"]["latest"]["code"] == "GATE_IN"
+    assert [line["code"] for line in answer["lines"]] == ["GATE_IN"]
+    assert answer["header"]["withdrawn"] == {"retracted": 1, "corrected": 0}
+    shown = node.get("/v1/track/CSQU3054383", include="retracted").json()
+    assert [line["retracted"] is not None for line in shown["lines"]] == [False, True]
+    assert [each["header"]["latest"]["code"] for each in (answer, shown)] == ["GATE_IN", "GATE_IN"]
 
 
 def test_an_unknown_number_is_a_problem_and_costs_nothing(node: Node) -> None:
@@ -187,7 +190,8 @@ def test_an_answer_made_before_does_not_outlive_what_it_rests_on(node: Node) -> 
     node.tell(event("6", "DISCHARGED", "2026-03-03T10:00:00+08:00", subject="bl:KOUA0000001", refs=[BOX]))
     assert codes(node.get("/v1/track/CSQU3054383")) == ["GATE_IN", "DISCHARGED"]
     node.tell({"id": "7", "document": "D", "function": "cancel"})
-    [line] = node.get("/v1/track/TOLU4734787").json()["lines"]
+    assert node.get("/v1/track/TOLU4734787").json()["lines"] == []
+    [line] = node.get("/v1/track/TOLU4734787", include="retracted").json()["lines"]
     assert line["retracted"]["source"] == "terminal"
 
 
@@ -202,3 +206,94 @@ def test_many_questions_at_once_are_each_answered_and_each_recorded(node: Node) 
         "KOUA0000001",
     ] * 10
     assert node.rows("SELECT count(*) FROM commerce_events WHERE topic = 'delivery.made'") == [(30,)]
+
+
+# --- wishes ---
+
+
+def test_two_sources_that_disagree_are_both_shown_and_the_header_follows_the_one_that_counts(node: Node) -> None:
+    node.tell(event("1", "GATE_OUT", "2026-03-03T10:00:00+08:00"))
+    node.tell(event("1", "GATE_OUT", "2026-03-03T12:30:00+08:00"), who="line")
+    answer = node.get("/v1/track/CSQU3054383").json()
+    lines = answer["lines"]
+    assert [(line["source"], line["conflict"]["won"], line["conflict"]["rule"]) for line in lines] == [
+        ("terminal", True, "owner"),
+        ("line", False, "owner"),
+    ]
+    assert answer["header"]["latest"]["happened_at"] == "2026-03-03T10:00:00+08:00"
+    assert answer["header"]["conflicts"] == 1
+
+
+def test_an_estimate_has_its_history_in_the_header(node: Node) -> None:
+    for number, day in enumerate((5, 6, 4)):
+        node.tell(event(f"{number}", "BARGE_ARR", f"2026-03-0{day}T10:00:00+08:00", classifier="EST", mode="BARGE"))
+    [eta] = node.get("/v1/track/CSQU3054383").json()["header"]["eta"]
+    assert (eta["expected_at"], [told["delta_hours"] for told in eta["history"]]) == (
+        "2026-03-04T10:00:00+08:00",
+        [None, 24.0, -48.0],
+    )
+
+
+def test_in_one_language_the_members_of_the_other_are_left_out(node: Node) -> None:
+    node.tell(event("1", "X9", "2026-03-03T10:00:00+08:00"), STORY[1])
+    for lang, other in (("zh", "en"), ("en", "zh")):
+        answer = node.get("/v1/track/CSQU3054383", lang=lang).json()
+        names = {name for line in (*answer["lines"], answer["header"]) for name in line}
+        assert {name for name in names if name == other or name.endswith(f"_{other}")} == set()
+        assert {f"place_{lang}", f"kind_{lang}", lang} <= names
+        assert not [text for text in answer["header"]["warnings"] if " / " in text]
+
+
+def test_a_box_that_is_used_again_shows_its_latest_journey_and_any_other_on_demand(node: Node) -> None:
+    story = (("EMPTY_OUT", 1), ("GATE_IN", 2), ("EMPTY_IN", 9), ("EMPTY_OUT", 20), ("GATE_IN", 21))
+    for number, (code, day) in enumerate(story):
+        node.tell(event(f"{number}", code, f"2026-03-{day:02d}T10:00:00+08:00"))
+    latest = node.get("/v1/track/CSQU3054383")
+    assert codes(latest) == ["EMPTY_OUT", "GATE_IN"]
+    assert [trip["shown"] for trip in latest.json()["header"]["journeys"]] == [False, True]
+    assert codes(node.get("/v1/track/CSQU3054383", journey=1)) == ["EMPTY_OUT", "GATE_IN", "EMPTY_IN"]
+    answer = node.get("/v1/track/CSQU3054383", journey=3)
+    assert (answer.status_code, answer.json()["facts"]["journeys"]) == (404, 2)
+
+
+def test_an_answer_waits_for_ones_own_write_and_says_so_if_it_does_not_come(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = node.tell(*STORY)["position"]
+    params = {"min-position": position}
+    assert len(codes(node.get("/v1/track/CSQU3054383", **params))) == 3
+    monkeypatch.setattr("api.track.WAIT_SECONDS_MAX", 0.1)
+    answer = node.get("/v1/track/CSQU3054383", **{"min-position": position + 1})
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/behind")
+    assert answer.json()["facts"] == {"position": position, "asked": position + 1}
+    assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lang": "de"},
+        {"include": "all"},
+        {"journey": "0"},
+        {"journey": "one"},
+        {"journey": "9" * 50},
+        {"format": "pdf"},
+        {"min-position": "-1"},
+        {"min-position": str(2**63)},
+        {"min-position": "1e3"},
+    ],
+    ids=str,
+)
+def test_a_wish_that_cannot_be_met_is_told_with_what_to_send_instead(node: Node, wrong: dict[str, str]) -> None:
+    answer = node.get("/v1/track/CSQU3054383", **wrong)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/bad-question")
+    assert answer.json()["facts"]["parameter"] in wrong
+    assert " / " in answer.json()["detail"]
+    assert node.rows("SELECT count(*) FROM commerce_events WHERE topic = 'delivery.made'") == [(0,)]
+
+
+def test_every_wish_is_a_delivery_too(node: Node) -> None:
+    node.tell(*STORY)
+    for wish in ({"lang": "zh"}, {"include": "retracted"}, {"as_known_at": "2126-03-01T10:00:00Z"}, {"journey": 1}):
+        assert node.get("/v1/track/CSQU3054383", **wish).status_code == 200
+    assert node.rows("SELECT count(*) FROM commerce_events WHERE topic = 'delivery.made'") == [(4,)]

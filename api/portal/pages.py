@@ -21,11 +21,12 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from api import settle
-from api.asking import Asker, Pool
+from api.asking import Asker, Pool, Wish
 from api.identity import COOKIE, SESSION, Account, Gatekeeper
 from api.portal import language, view
 from api.portal.language import Lang
 from api.problems import RETRY_AFTER_SECONDS, NoCredential, status_of
+from api.track import wish as wished
 from billing import tariff
 from domain import identifiers
 from domain.catalogue import Price
@@ -166,11 +167,14 @@ async def track(request: AnyRequest, number: FromPath[str], asker: NamedDependen
     asked = identifiers.stored(str(number).removeprefix("/")[:NUMBER_MAX])
     if request.user is None:
         return gate(request, local(f"/track/{quote(asked, safe='')}"))
+    params = request.query_params
+    wish = wished(*(params.get(name, "") for name in ("as_known_at", "journey", "include")))
     try:
-        told = await asker.answer(request.user, asked)
+        told = await (asker.answer(request.user, asked) if wish == Wish() else asker.look(request.user, asked, wish))
     except Unknown:
         return page(request, "unknown.html", status=HTTPStatus.NOT_FOUND, number=asked)
-    return page(request, "timeline.html", timeline=view.arrange(told, spoken(request), datetime.now(UTC)))
+    arranged = view.arrange(told, spoken(request), datetime.now(UTC), as_known_at=params.get("as_known_at", ""))
+    return page(request, "timeline.html", timeline=arranged)
 
 
 # --- signing in and out ---

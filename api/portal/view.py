@@ -50,6 +50,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     replaces: UUID | None
     replacement: UUID | None  # only if that line is on this page
     is_next: bool  # the first line that lies ahead
+    overtaken: str  # why an estimate is history, in the reader's words; "" if it is not
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -66,6 +67,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     destination: Line | None  # the first line at the last place ahead, unless the cargo is there already
     count: int
     now: datetime
+    as_known_at: str = ""  # the past moment that was asked for, as it was written
 
 
 def subject(text: str) -> Subject:
@@ -74,8 +76,9 @@ def subject(text: str) -> Subject:
     return Subject(KINDS.get(kind, (kind, kind)), words.number(kind, number), number)
 
 
-def arrange(answer: Answer, lang: str, now: datetime) -> Timeline:
+def arrange(answer: Answer, lang: str, now: datetime, as_known_at: str = "") -> Timeline:
     """The page of one answer."""
+    history = words.overtaken(answer.header.eta)
     own = f"{answer.header.kind}:{answer.number}"
     replaces = {line.corrected.replaced_by: line.fact_id for line in answer.lines if line.corrected}
     here = {line.fact_id for line in answer.lines}
@@ -94,6 +97,7 @@ def arrange(answer: Answer, lang: str, now: datetime) -> Timeline:
             replaces=replaces.get(line.fact_id),
             replacement=replacement if replacement in here else None,
             is_next=line.fact_id == coming,
+            overtaken=words.pick(words.OVERTAKEN[history[line.fact_id]], lang) if line.fact_id in history else "",
         )
 
     steps = [step(line) for line in answer.lines]
@@ -108,6 +112,7 @@ def arrange(answer: Answer, lang: str, now: datetime) -> Timeline:
         destination=arrival if last not in {"", answer.header.journey.latest} else None,
         count=len(steps),
         now=now,
+        as_known_at=as_known_at,
     )
 
 
@@ -120,7 +125,7 @@ def expected(lines: Sequence[Line]) -> list[Line]:
 
     Of several that tell of the same milestone at the same place, the one told last.
     """
-    standing = [line for line in lines if line.stands]
+    standing = [line for line in lines if line.counts]
     actual = [line for line in standing if line.classifier == "ACT"]
     done = {(line.subject, line.code, line.place) for line in actual if not _in_part(line)}
     latest = max((words.at(line.happened_at) for line in actual), default=None)

@@ -50,6 +50,7 @@ def _measure(bench: Bench, size: int, seconds: float, figures: dict[str, float])
         with bench.projector():
             read.lag(bench, port, figures)
             read.ask(bench, port, seconds, figures)
+            read.verify(bench, port, seconds, figures)
     with psycopg.connect(bench.conninfo) as connection:
         row = connection.execute("SELECT count(*) FROM cargo_events").fetchone()
     assert row is not None

@@ -17,6 +17,8 @@ from tests.bench.write import FILLED
 LAG_SAMPLES = 200
 ASK_CONNECTIONS = 64
 ASKED_BOXES = 500
+VERIFY_CONNECTIONS = 16
+VERIFIED_BOXES = 4_000
 
 
 def project(bench: Bench, figures: dict[str, float]) -> None:
@@ -75,4 +77,36 @@ def ask(bench: Bench, port: int, seconds: float, figures: dict[str, float]) -> N
     print(
         f"ask: {asked.per_second:,.0f}/s, bare {bare.per_second:,.0f}/s, ratio {figures['ask']:.2f},"
         f" p99 {figures['ask_p99_ms']:.1f} ms, {len(content):,} bytes"
+    )
+
+
+def verify(bench: Bench, port: int, seconds: float, figures: dict[str, float]) -> None:
+    """`/v1/verify` with identity and a durable delivery record: gates that ask about one box after another.
+
+    Each box is asked about for two moves, so nearly every answer is made anew; every tenth has its papers.
+    """
+    first = FILLED // traffic.FACTS_PER_BOX
+    headers = {"Authorization": f"Bearer {bench.source}"}
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60) as client,
+        psycopg.connect(bench.conninfo, autocommit=True) as connection,
+    ):
+        for kind, body in traffic.papers(first, VERIFIED_BOXES, step=10):
+            answer = client.post(f"/v1/reports?format={kind}", content=body).raise_for_status()
+        assert runner.wait_for(connection, "timeline", answer.json()["position"], 60)
+    requests = [
+        load.request("GET", f"/v1/verify/containers/{traffic.box(first + number)}?action={action}", bench.enterprise)
+        for action in ("gate-out", "load")
+        for number in range(VERIFIED_BOXES)
+    ]
+
+    def own(number: int) -> Iterator[bytes]:
+        return itertools.cycle(requests[number::VERIFY_CONNECTIONS])
+
+    verified = load.run(port, own, connections=VERIFY_CONNECTIONS, seconds=seconds)
+    figures["verify_per_s"] = verified.per_second
+    figures["verify_p50_ms"], figures["verify_p99_ms"] = verified.percentile(0.5), verified.percentile(0.99)
+    print(
+        f"verify: {verified.per_second:,.0f}/s, p50 {figures['verify_p50_ms']:.1f} ms,"
+        f" p99 {figures['verify_p99_ms']:.1f} ms at {VERIFY_CONNECTIONS} connections"
     )

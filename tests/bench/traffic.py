@@ -72,6 +72,18 @@ def coarri(first: int, count: int) -> bytes:
     return "".join(f"{segment}'\r\n" for segment in (head, *segments, tail)).encode()
 
 
+def papers(first: int, count: int, step: int) -> list[tuple[str, bytes]]:
+    """Manifest and release for every `step`th of some boxes, as two bodies with their formats."""
+    receipts, answers = [], []
+    for number in range(first, first + count, step):
+        named = {"BillNo": f"KOUA{number // 2:07d}", "ContainerNos": box(number), "NoticeTime": "20250601080000"}
+        head = {"MessageID": f"M{number}", "FunctionCode": "9", "MessageType": "MT1101"}
+        answers.append({"Head": head, "Response": {"ResponseCode": "01", **named}})
+        entry = {"EntryId": f"2248202610{number:08d}", "CustomMaster": "2308", "IEPort": "2248", **named}
+        receipts += [entry | {"ReceiptCode": code} for code in ("L", "G", "P")]
+    return [("manifest", msgspec.json.encode(answers)), ("customs-receipt", msgspec.json.encode(receipts))]
+
+
 def native(first: int, count: int) -> bytes:
     """NDJSON, one message for each fact."""
     lines = []
