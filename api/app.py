@@ -115,6 +115,7 @@ def build(conninfo: str) -> Litestar:
             "verifier": _given(works.verifier),
         },
         middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],
+        before_request=problems.without_nul,
         exception_handlers=problems.HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[works.lifespan],

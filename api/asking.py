@@ -9,35 +9,31 @@ thread of its own: what was remembered is of no use to it.
 """
 
 import asyncio
-import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from api.answer import Answer, answer, datasets, witnesses
 from api.delivery import TRACK_QUERY, Deliveries
 from api.identity import Account
+from api.together import Kept, Pool, Results, Together, chained
 from domain import identifiers
 from domain.errors import Unknown
-from domain.intent import Intent, Outcome
+from domain.intent import Intent
 from domain.writer import Busy
-from projections import freshness, links, timeline
+from projections import freshness, links, nearby, timeline
 from projections.freshness import Silence
+from projections.nearby import Near
 
-TOGETHER_MAX = 256
-WAITING_MAX = 20_000
 REMEMBERED_BYTES_MAX = 64_000_000
 SUBJECT_MAX = 64  # characters of a number on the books
 SILENCE_SECONDS = 5.0  # for so long it is taken as known which sources are silent
-
-Pool = ConnectionPool[psycopg.Connection[Any]]
 
 
 class Wish(NamedTuple):
@@ -51,22 +47,12 @@ class Wish(NamedTuple):
 class Question(NamedTuple):
     account: Account
     number: str  # as it is stored
-    told: "asyncio.Future[bytes]"
-    loop: asyncio.AbstractEventLoop
-
-
-class Found(NamedTuple):
-    """The subjects of a number, and those of its whole consignment, and of what else names its boxes."""
-
-    own: Sequence[str]
-    subjects: tuple[str, ...]
 
 
 class Made(NamedTuple):
-    """An answer, and what it rests on. It holds as long as these subjects have these tips."""
+    """An answer, and what it rests on. It holds as long as that is what is near, and nothing of it is newer."""
 
-    subjects: tuple[str, ...]
-    tips: tuple[int, ...]
+    near: Near
     body: bytes  # up to its sources, which change without it
     lines: int
     datasets: tuple[str, ...]
@@ -74,31 +60,21 @@ class Made(NamedTuple):
 
 
 class Asker:
-    """The queue and its thread."""
+    """Answers the questions of one process."""
 
     def __init__(self, pool: Pool, deliveries: Deliveries) -> None:
         self.pool = pool
         self.deliveries = deliveries
-        self._waiting: deque[Question] = deque()
-        self._changed = threading.Condition()
-        self._stopping = False
         self._made: OrderedDict[str, Made] = OrderedDict()
         self._made_bytes = 0
         self._silent: dict[str, Silence] = {}
         self._silent_known_until = 0.0  # monotonic
-        self._thread = threading.Thread(target=self._run, name="asker", daemon=True)
-        self._thread.start()
+        self._kept = Kept(pool)
+        self._questions: Together[Question] = Together("asker", self._serve)
 
     async def ask(self, account: Account, number: str) -> bytes:
         """The answer as JSON, once its delivery is durable. Raises Unknown, or Busy."""
-        loop = asyncio.get_running_loop()
-        question = Question(account, identifiers.stored(number), loop.create_future(), loop)
-        with self._changed:
-            if self._stopping or len(self._waiting) >= WAITING_MAX:
-                raise Busy("提问过多，请稍后再试 / too many questions are waiting; try again")
-            self._waiting.append(question)
-            self._changed.notify()
-        return await question.told
+        return await self._questions.ask(Question(account, identifiers.stored(number)))
 
     async def answer(self, account: Account, number: str) -> Answer:
         """The same as a record."""
@@ -132,37 +108,24 @@ class Asker:
 
     def stop(self) -> None:
         """Answer who waits, then end."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        self._thread.join()
+        self._questions.stop()
+        self._kept.give_back()
 
-    # --- the thread ---
+    # --- in the thread ---
 
-    def _run(self) -> None:
-        while questions := self._gather():
-            try:
-                self._serve(questions)
-            except Exception as error:  # noqa: BLE001  whatever it is, those who wait must hear it
-                failure = _unreachable() if isinstance(error, psycopg.OperationalError) else error
-                _settle(questions, [failure] * len(questions))
-
-    def _gather(self) -> list[Question]:
-        with self._changed:
-            while not self._waiting and not self._stopping:
-                self._changed.wait()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
-
-    def _serve(self, questions: list[Question]) -> None:
+    def _serve(self, questions: Sequence[Question]) -> "Future[Results]":
         numbers = list(dict.fromkeys(question.number for question in questions))
-        with self.pool.connection() as connection:
-            made, position = self._make(connection, numbers)
-            now = datetime.now(UTC)
-            silent = self._silences(connection, now)
+        now = datetime.now(UTC)
+        made, position, silent = self._kept.run(lambda connection: self._found(connection, numbers, now))
         results = [_result(question.number, made.get(question.number), silent, position) for question in questions]
         intents = [self._delivery(question, made.get(question.number), now) for question in questions]
-        written = self.deliveries.writer.submit(intents)
-        written.add_done_callback(lambda done: _settle(questions, _after(done, results)))
+        return chained(cast("Future[object]", self.deliveries.writer.submit(intents)), results)
+
+    def _found(
+        self, connection: psycopg.Connection[Any], numbers: Sequence[str], now: datetime
+    ) -> tuple[dict[str, Made], int, dict[str, Silence]]:
+        made, position = self._make(connection, numbers)
+        return made, position, self._silences(connection, now)
 
     def _silences(self, connection: psycopg.Connection[Any], now: datetime) -> dict[str, Silence]:
         if time.monotonic() >= self._silent_known_until:
@@ -185,40 +148,26 @@ class Asker:
 
     def _make(self, connection: psycopg.Connection[Any], numbers: Sequence[str]) -> tuple[dict[str, Made], int]:
         """What is told of each number that is known, and up to which position."""
-        position = timeline.position(connection)
         candidates = [[f"{kind}:{number}" for kind in identifiers.kind_of(number)] for number in numbers]
-        flat = [subject for subjects in candidates for subject in subjects]
-        named = links.known(connection, flat)
-        reached = links.reached(connection, candidates)
-        consignments = [[*own, *others] for own, others in zip(candidates, reached, strict=True)]
-        strangers = links.strangers(connection, consignments)
-        others = [[*near, *far] for near, far in zip(reached, strangers, strict=True)]
-        tips = timeline.tips(connection, list({*flat, *(other for found in others for other in found)}))
+        found, position = nearby.near(connection, candidates, range(len(numbers)))
+        silent = [subject for near in found for subject in near.own if subject not in near.tips]
+        named = links.known(connection, silent) if silent else set()
         told = {}
-        for number, subjects, found in zip(numbers, candidates, others, strict=True):
-            own = [subject for subject in subjects if subject in tips or subject in named]
+        for number, near in zip(numbers, found, strict=True):
+            own = tuple(subject for subject in near.own if subject in near.tips or subject in named)
             if own:
-                told[number] = self._answer(connection, number, Found(own, (*own, *found)), tips, position)
+                told[number] = self._answer(connection, number, near._replace(own=own), position)
         return told, position
 
-    def _answer(
-        self, connection: psycopg.Connection[Any], number: str, found: Found, tips: dict[str, int], position: int
-    ) -> Made:
-        standing = tuple(tips.get(subject, 0) for subject in found.subjects)
+    def _answer(self, connection: psycopg.Connection[Any], number: str, near: Near, position: int) -> Made:
         made = self._made.get(number)
-        if made is not None and (made.subjects, made.tips) == (found.subjects, standing):
+        if made is not None and made.near == near:
             self._made.move_to_end(number)
             return made
-        fresh = answer(number, found.own, timeline.lines(connection, found.subjects), position)
+        lines = timeline.lines(connection, near.subjects)
+        fresh = answer(number, near.own, lines, position)
         body = msgspec.json.encode(fresh).rpartition(b',"sources":')[0]
-        made = Made(
-            found.subjects,
-            standing,
-            body,
-            len(fresh.lines),
-            tuple(datasets(fresh.lines)),
-            tuple(witnesses(fresh.lines)),
-        )
+        made = Made(near, body, len(fresh.lines), tuple(datasets(fresh.lines)), tuple(witnesses(fresh.lines)))
         self._remember(number, made)
         return made
 
@@ -265,29 +214,3 @@ def _unknown(number: str) -> Unknown:
 
 def _unreachable() -> Busy:
     return Busy("数据库暂不可用 / the database cannot be reached; try again")
-
-
-def _after(done: "Future[list[Outcome]]", results: Sequence[bytes | Exception]) -> Sequence[bytes | Exception]:
-    """Nothing leaves if its record could not be made."""
-    error = done.exception()
-    return results if error is None else [error if isinstance(error, Exception) else Busy(str(error))] * len(results)
-
-
-def _settle(questions: Sequence[Question], results: Sequence[bytes | Exception]) -> None:
-    """Tell all who wait in one loop in one call."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Question, bytes | Exception]]] = {}
-    for question, result in zip(questions, results, strict=True):
-        by_loop.setdefault(question.loop, []).append((question, result))
-    for loop, pairs in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_tell, pairs)
-
-
-def _tell(pairs: Sequence[tuple[Question, bytes | Exception]]) -> None:
-    for question, result in pairs:
-        if question.told.done():
-            continue  # who asked has gone
-        if isinstance(result, Exception):
-            question.told.set_exception(result)
-        else:
-            question.told.set_result(result)

@@ -181,9 +181,9 @@ def caller(request: Request[Any, Any, Any]) -> Account:
 
 
 def needs(*roles: Role) -> Any:
-    """A guard: one of these roles, or any account if none is named."""
+    """A guard: one of these roles, or any account if none is named. A coroutine: others are sent through a thread."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if connection.user is None:
             raise NoCredential("Send a key: Authorization: Bearer KEY")
         if roles and connection.user.role not in roles:

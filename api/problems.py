@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+import psycopg
 from litestar import Request, Response
 from litestar.exceptions import (
     HTTPException,
@@ -42,6 +43,11 @@ class NoCredential(KouanError):
 class WrongRole(KouanError):
     slug = "wrong-role"
     title = "This account may not do that"
+
+
+class Nul(Malformed):
+    slug = "nul"
+    title = "The address holds a NUL character"
 
 
 class UnknownFormat(Malformed):
@@ -144,6 +150,20 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 MALFORMED_STATUS = 422
 
 
+def on_data_error(request: Request[Any, Any, Any], error: psycopg.DataError) -> Response[bytes]:
+    """A value that no column can hold: a NUL in a text, a number without end."""
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    said = str(error).partition("\n")[0]
+    detail = f"有一个值无法存取 / a value cannot be kept or compared: {said}"
+    return respond(Problem("/problems/malformed", Malformed.title, MALFORMED_STATUS, detail, request.url.path))
+
+
+async def without_nul(request: Request[Any, Any, Any]) -> None:
+    """Nothing here is called by a NUL, and no text of the database holds one. Raises Nul."""
+    if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
+        raise Nul("地址含空字符 %00 / the address holds a NUL character, %00; leave it out")
+
+
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A fault of ours: logged whole, told briefly."""
     log.error("%s %s", request.method, request.url.path, exc_info=error)
@@ -155,5 +175,6 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
 HANDLERS: dict[type[Exception] | int, Any] = {
     KouanError: on_kouan_error,
     HTTPException: on_http_exception,
+    psycopg.DataError: on_data_error,
     Exception: on_exception,
 }

@@ -18,8 +18,9 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api import export
 from api.answer import Answer, in_one_language
-from api.asking import Asker, Pool, Wish
+from api.asking import Asker, Wish
 from api.identity import caller, needs
+from api.together import Pool
 from domain.errors import Malformed
 from domain.writer import Busy
 from projections import links, runner, timeline

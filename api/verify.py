@@ -14,26 +14,22 @@ from typing import Any, NamedTuple, cast, get_args
 import msgspec
 import psycopg
 from litestar import MediaType, Request, Response, get
-from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
-from psycopg_pool import ConnectionPool
 
 from api.answer import Service, datasets
 from api.delivery import VERIFY_QUERY, Deliveries
 from api.identity import Account, caller, needs
-from api.together import Results, Together, chained
+from api.together import Kept, Pool, Results, Together, chained
 from domain import identifiers, places
 from domain.errors import Malformed, Unknown
 from domain.intent import Intent
-from projections import clearance, clearance_near, timeline
+from projections import clearance, nearby, timeline
 from projections.clearance import Action, Verdict
-from projections.clearance_near import Near
+from projections.nearby import Near
 from projections.timeline import Line
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 Key = tuple[str, str, str]
 """Subject, action, place."""
 REMEMBERED_MAX = 20_000
@@ -86,7 +82,7 @@ class Verifier:
         self.pool = pool
         self.deliveries = deliveries
         self._made: OrderedDict[Key, Made] = OrderedDict()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._kept = Kept(pool)
         self._questions: Together[Question] = Together("verifier", self._serve)
 
     async def ask(self, question: Question) -> bytes:
@@ -96,16 +92,12 @@ class Verifier:
     def stop(self) -> None:
         """Answer who waits, then end."""
         self._questions.stop()
-        self._give_back()
+        self._kept.give_back()
 
     # --- in the thread ---
 
     def _serve(self, questions: Sequence[Question]) -> "Future[Results]":
-        try:
-            made, position = self._make(self._connected(), questions)
-        except psycopg.OperationalError:  # it may have been lost since the last question
-            self._give_back()
-            made, position = self._make(self._connected(), questions)
+        made, position = self._kept.run(lambda connection: self._make(connection, questions))
         tail = b',"position":%d}' % position
         results: list[bytes | Exception] = []
         for question in questions:
@@ -114,17 +106,6 @@ class Verifier:
         now = datetime.now(UTC)
         intents = [self._delivery(question, made.get(question.key), now) for question in questions]
         return chained(cast("Future[object]", self.deliveries.writer.submit(intents)), results)
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        """The thread keeps its connection: to ask the pool each time would cost as much as the question."""
-        if self._connection is None:
-            self._connection = self.pool.getconn()
-        return self._connection
-
-    def _give_back(self) -> None:
-        if self._connection is not None:
-            self.pool.putconn(self._connection)
-            self._connection = None
 
     def _delivery(self, question: Question, made: Made | None, now: datetime) -> Intent:
         return self.deliveries.intent(
@@ -141,7 +122,8 @@ class Verifier:
         """The verdicts on what is known, and up to which position."""
         asks = {question.key: question for question in questions}
         subjects = list(dict.fromkeys(question.subject for question in questions))
-        found, position = clearance_near.near(connection, subjects)
+        by_rail = [ask for ask, subject in enumerate(subjects) if subject.startswith("rail:")]
+        found, position = nearby.near(connection, [[subject] for subject in subjects], by_rail)
         nears = dict(zip(subjects, found, strict=True))
         made: dict[Key, Made] = {}
         anew: list[Question] = []
@@ -149,7 +131,7 @@ class Verifier:
             before = self._made.pop(key, None)
             if before is not None and before.near == nears[question.subject]:
                 made[key] = before
-            elif nears[question.subject].is_known:
+            elif nears[question.subject].tips:
                 anew.append(question)
         made |= self._anew(connection, anew, nears)
         self._remember(made)
@@ -225,18 +207,10 @@ def _stored(kind: str, number: str) -> str:
     return identifiers.awb(number)[0] if kind == "awb" else identifiers.normalise(number)
 
 
-_needs_a_key = needs()
-
-
-async def anyone(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Any account. The guard is a coroutine, for the framework sends every other one through a thread."""
-    _needs_a_key(connection, handler)
-
-
 TOLD = {200: ResponseSpec(Verified, generate_examples=False, description="The verdict")}
 
 
-@get("/v1/verify/containers/{number:str}", guards=[anyone], tags=["verify"], responses=TOLD)
+@get("/v1/verify/containers/{number:str}", guards=[needs()], tags=["verify"], responses=TOLD)
 async def container(
     request: Request[Any, Any, Any],
     verifier: NamedDependency[Verifier],
@@ -249,7 +223,7 @@ async def container(
     return Response(await verifier.ask(asked), media_type=MediaType.JSON)
 
 
-@get("/v1/verify/awbs/{number:str}", guards=[anyone], tags=["verify"], responses=TOLD)
+@get("/v1/verify/awbs/{number:str}", guards=[needs()], tags=["verify"], responses=TOLD)
 async def awb(
     request: Request[Any, Any, Any],
     verifier: NamedDependency[Verifier],
@@ -262,7 +236,7 @@ async def awb(
     return Response(await verifier.ask(asked), media_type=MediaType.JSON)
 
 
-@get("/v1/verify/rail/{number:str}", guards=[anyone], tags=["verify"], responses=TOLD)
+@get("/v1/verify/rail/{number:str}", guards=[needs()], tags=["verify"], responses=TOLD)
 async def rail(
     request: Request[Any, Any, Any],
     verifier: NamedDependency[Verifier],
