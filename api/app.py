@@ -122,6 +122,7 @@ def build(conninfo: str) -> Litestar:
         openapi_config=OPENAPI,
     )
     app.state.gatekeeper = Gatekeeper(works.pool)
+    app.state.asker = works.asker
     return app
 
 

@@ -145,32 +145,27 @@ QUESTION = {"asked": Provide(asked, sync_to_thread=False)}
 async def track(
     request: Request[Any, Any, Any],
     number: FromPath[str],
-    asker: NamedDependency[Asker],
-    pool: NamedDependency[Pool],
     asked: NamedDependency[Asked],
 ) -> Response[bytes]:
     """The timeline of a container, bill of lading, booking, air waybill, rail consignment or declaration. Free."""
-    return await _tell(request, number, asker, pool, asked)
+    return await _tell(request, number, asked)
 
 
 @get("/v1/track", guards=[needs()], tags=["track"], responses=TOLD, dependencies=QUESTION)
 async def track_any(
     request: Request[Any, Any, Any],
     number: FromQuery[str],
-    asker: NamedDependency[Asker],
-    pool: NamedDependency[Pool],
     asked: NamedDependency[Asked],
 ) -> Response[bytes]:
     """The same for a number that does not fit into a path, such as the URI of a ONE Record object."""
-    return await _tell(request, number, asker, pool, asked)
+    return await _tell(request, number, asked)
 
 
-async def _tell(
-    request: Request[Any, Any, Any], number: str, asker: Asker, pool: Pool, asked: Asked
-) -> Response[bytes]:
+async def _tell(request: Request[Any, Any, Any], number: str, asked: Asked) -> Response[bytes]:
+    asker: Asker = request.app.state.asker  # a second dependency would cost a group of tasks for each question
     account = caller(request)
     if asked.at_least:
-        await wait_for(pool, asked.at_least)
+        await wait_for(asker.pool, asked.at_least)
     if asked.is_plain:
         return Response(await asker.ask(account, number), media_type=MediaType.JSON)
     channel = "query" if asked.format == "json" else "export"
