@@ -21,6 +21,7 @@ UUIDS_OID, TEXTS_OID = 2951, 1009
 _ARRAY = struct.Struct("!iiIii")  # dimensions, nulls, element type, length, lower bound
 _EMPTY = struct.Struct("!iiI")
 _LENGTH = struct.Struct("!i")
+_COUNT = struct.Struct("!h")
 _SIXTEEN = _LENGTH.pack(16)
 _ROW = struct.Struct("!hi")  # number of fields, length of the first
 _VALUE = struct.Struct("!iq")  # length and value of an int8
@@ -122,16 +123,35 @@ def message_row(  # noqa: PLR0917  names in the call would cost as much as the w
     if len(fact_ids) == 1:
         facts = _ONE_UUID.pack(40, 1, 0, UUID_OID, 1, 1, 16) + fact_ids[0].int.to_bytes(16, "big")
     else:
-        array = uuids(fact_ids)
-        facts = _LENGTH.pack(len(array)) + array
-    return b"".join((head, digest, instant(times[0]), instant(times[1]), _words(*words), _text(document), facts))
+        facts = raw(uuids(fact_ids))
+    return b"".join((head, digest, instant(times[0]), instant(times[1]), _words(*words), text(document), facts))
 
 
-def _text(text: str) -> bytes:
-    raw = text.encode()
-    return _LENGTH.pack(len(raw)) + raw
+def row(*fields: bytes) -> bytes:
+    """One row for COPY, of fields as the functions here make them."""
+    return b"".join((_COUNT.pack(len(fields)), *fields))
+
+
+def number(value: int) -> bytes:
+    """An int8 field."""
+    return _VALUE.pack(8, value)
+
+
+def uuid(value: UUID) -> bytes:
+    """A uuid field."""
+    return _SIXTEEN + value.int.to_bytes(16, "big")
+
+
+def text(value: str | None) -> bytes:
+    """A text field, or NULL."""
+    return _NULL if value is None else raw(value.encode())
+
+
+def raw(value: bytes) -> bytes:
+    """A bytea field, or any other whose bytes are known."""
+    return _LENGTH.pack(len(value)) + value
 
 
 @lru_cache(maxsize=1024)
 def _words(*words: str) -> bytes:
-    return b"".join(map(_text, words))
+    return b"".join(map(text, words))

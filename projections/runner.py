@@ -176,8 +176,14 @@ def catch_up(
 ) -> None:
     """Take the models of a journal to its end."""
     own = [each for each in models if each.journal == journal.name]
+    _unhurried(connection)
     while step(connection, journal, own, batch):
         pass
+
+
+def _unhurried(connection: psycopg.Connection[Any]) -> None:
+    """Nobody need wait for the disk: what a crash takes away, rows and position together, is projected again."""
+    connection.execute("SET synchronous_commit = off")
 
 
 def rebuild(connection: psycopg.Connection[Any], journal: Journal, each: ReadModel, batch: int = BATCH) -> None:
@@ -212,6 +218,7 @@ class Runner:
             try:
                 with self.journal.connect(autocommit=True) as connection:
                     self._lead(connection)
+                    _unhurried(connection)
                     connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self.journal.channel)))
                     self._follow(connection)
             except (psycopg.Error, Fenced) as error:

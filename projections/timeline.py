@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import psycopg
 
-from domain import places
+from domain import binary, places
 from domain.container import HoldPlaced, HoldReleased
 from domain.customs_districts import CUSTOMS
 from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Received, Withdrawn
@@ -132,17 +132,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
     """Add a batch of facts."""
+    rows = [row for entry in entries if (row := _row(entry))]
     with cursor.copy(
         "COPY timeline (position, subject, fact_id, recorded_at, sort, content) FROM STDIN (FORMAT BINARY)"
     ) as copy:
-        copy.set_types(["int8", "text", "uuid", "timestamptz", "text", "bytea"])
-        for entry in entries:
-            row = _row(entry)
-            if row:
-                copy.write_row(row)
+        copy.write(b"".join((binary.COPY_HEAD, *rows, binary.COPY_TAIL)))
 
 
-def _row(entry: Entry) -> tuple[object, ...] | None:
+def _row(entry: Entry) -> bytes | None:
     told = entry.fact
     order: str | None = None
     subject = entry.stream
@@ -158,7 +155,14 @@ def _row(entry: Entry) -> tuple[object, ...] | None:
             order, content = _order(told, code, entry), msgspec.json.encode(line)
         case _:
             return None  # who the parties are is no event of the cargo
-    return (entry.position, subject, about, told.recorded_at, order, content)
+    return binary.row(
+        binary.number(entry.position),
+        binary.text(subject),
+        binary.uuid(about),
+        binary.instant(told.recorded_at),
+        binary.text(order),
+        binary.raw(content),
+    )
 
 
 def _remark(fact_id: UUID, told: Confirmed | Retracted | Corrected | Reinstated) -> Remark:
@@ -173,7 +177,7 @@ CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
 
 def _order(told: Fact, code: str, entry: Entry) -> str:
     classifier = told.classifier if isinstance(told, Moved) else "ACT"
-    return f"{told.happened_at.isoformat()} {CLASSES[classifier]} {rank(code):04d} {entry.fact_id.hex}"
+    return f"{told.happened_at.isoformat()} {CLASSES[classifier]} {rank(code):04d} {entry.fact_id.int:032x}"
 
 
 DECISIONS: dict[type[Fact], str] = {
