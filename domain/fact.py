@@ -74,6 +74,7 @@ class Confirmed(Fact, frozen=True, kw_only=True, tag="fact.confirmed"):
     fact_id: UUID
     source: str
     message_id: UUID
+    refs: tuple[str, ...] = ()  # other subjects that this source names, and the first one did not
 
 
 class Retracted(Fact, frozen=True, kw_only=True, tag="fact.retracted"):
@@ -216,6 +217,9 @@ def digest_id(*parts: str) -> UUID:
     return uuid8(digest.digest())
 
 
+_SHARED = ("truck:", "manifest:")  # they carry several people's cargo
+
+
 def identity(stream: str, fact: Stated) -> UUID:
     """The id of a stated fact: the same meaning has the same id, whoever says it and however often.
 
@@ -233,6 +237,8 @@ def identity(stream: str, fact: Stated) -> UUID:
         meaning += f"\x1f{fact.place}\x1f{fact.mode}\x1f{fact.pieces}\x1f{fact.partial}\x1f{fact.classifier}"
         if fact.mode == "AIR":
             meaning += f"\x1f{fact.transport}\x1f{fact.pieces_total}"
+        if stream.startswith(_SHARED):  # the same minute of a truck is another statement for each box it carries
+            meaning += f"\x1f{sorted(fact.refs)}"
         if not fact.code:  # of an unknown status nothing but its words tells two apart
             meaning += f"\x1f{fact.text}"
         if fact.classifier != "ACT":

@@ -259,6 +259,7 @@ class Batch:
             fact_id=new.fact_id,
             source=source,
             message_id=message.message_id,
+            refs=_more(known.fact, new.fact),
         )
         self._append(NewFact(known.stream, own_id, confirmed))
         return Told(new.fact_id, known.stream, "confirmed")
@@ -350,6 +351,12 @@ def _waiting(outcome: Outcome, message: Message) -> Outcome:
     if outcome.status == "duplicate":
         return outcome
     return msgspec.structs.replace(outcome, status="quarantined", fault=quarantine.unknown_document(message))
+
+
+def _more(told: Fact, again: Fact) -> tuple[str, ...]:
+    """What the second statement of a fact names, and the first did not."""
+    named = told.refs if isinstance(told, Stated) else ()
+    return tuple(ref for ref in again.refs if ref not in named) if isinstance(again, Stated) else ()
 
 
 def _source(told: Fact) -> str:

@@ -7,7 +7,7 @@ from the journal whenever a fact of the pair is taken back or stated again. What
 history of a pair (projections/lineage.py) is a fold over the timeline. Times are UTC.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -73,6 +73,8 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
             doubtful.add(entry.stream)
         elif isinstance(told, Confirmed):
             confirmed.add(entry.stream)
+            for other in told.refs:
+                first.setdefault(_pair(entry.stream, other), entry)
     if first:
         _add(cursor, first)
     if confirmed:  # what was taken back stands again if another source says it
@@ -135,18 +137,22 @@ _said = msgspec.json.Decoder(_Said)
 class _Standing:
     """A fact, and what later facts say of it; the same rules as those of a line (projections/timeline.py)."""
 
-    __slots__ = ("corrected", "refs", "retracted", "witnesses")
+    __slots__ = ("corrected", "heard", "refs", "retracted", "witnesses")
 
     def __init__(self, refs: tuple[str, ...]) -> None:
         self.refs = refs
         self.retracted = self.corrected = False
         self.witnesses: set[UUID] = set()
+        self.heard: dict[UUID, tuple[str, ...]] = {}  # what its confirmations name besides
 
-    def hear(self, remark: str, fact_id: UUID, about: UUID, mine: UUID) -> None:
-        """`about`: this fact, which is `mine`, or one of its confirmations."""
-        match remark.removeprefix("fact."):
+    def hear(self, said: "_Said", fact_id: UUID, mine: UUID) -> None:
+        """What is said of this fact, which is `mine`, or of one of its confirmations."""
+        about = said.fact_id
+        assert about is not None
+        match said.fact.removeprefix("fact."):
             case "confirmed":
                 self.witnesses.add(fact_id)
+                self.heard[fact_id] = said.refs
             case "retracted" if about != mine:
                 self.witnesses.discard(about)
             case "retracted":
@@ -161,6 +167,12 @@ class _Standing:
     @property
     def stands(self) -> bool:
         return not self.corrected and (not self.retracted or bool(self.witnesses))
+
+    def names(self) -> Iterator[tuple[str, bool]]:
+        """The subjects that it and its confirmations name, and whether that stands."""
+        yield from ((other, self.stands) for other in self.refs)
+        for witness, refs in self.heard.items():
+            yield from ((other, self.stands and witness in self.witnesses) for other in refs)
 
 
 def _settle(cursor: psycopg.Cursor[Any], streams: set[str], last: int) -> None:
@@ -185,16 +197,17 @@ def _names(cursor: psycopg.Cursor[Any], streams: Iterable[str], last: int) -> di
             said = _said.decode(state)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue  # among the dead letters
-        if said.refs:
+        if not said.fact.startswith("fact."):
             facts[fact_id] = (stream, fact_id, _Standing(said.refs))
         elif said.fact_id in facts:
             about = facts[said.fact_id]
-            about[2].hear(said.fact, fact_id, said.fact_id, about[1])
+            about[2].hear(said, fact_id, about[1])
             facts[fact_id] = about
     names: dict[str, dict[str, bool]] = {}
     for stream, _, fact in facts.values():
         known = names.setdefault(stream, {})
-        known.update({other: known.get(other, False) or fact.stands for other in fact.refs})
+        for other, stands in fact.names():
+            known[other] = known.get(other, False) or stands
     return names
 
 

@@ -58,6 +58,7 @@ class Remark(msgspec.Struct, frozen=True, omit_defaults=True):
     recorded_at: datetime
     reason: str = ""
     replaced_by: UUID | None = None
+    refs: tuple[str, ...] = ()  # what a confirmation names besides
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -169,7 +170,8 @@ def _remark(fact_id: UUID, told: Confirmed | Retracted | Corrected | Reinstated)
     kind = tag_of(type(told)).removeprefix("fact.")
     reason = told.reason if isinstance(told, Retracted | Corrected) else ""
     replaced_by = told.replaced_by if isinstance(told, Corrected) else None
-    return Remark(kind, fact_id, told.source, told.message_id, told.recorded_at, reason, replaced_by)
+    refs = told.refs if isinstance(told, Confirmed) else ()
+    return Remark(kind, fact_id, told.source, told.message_id, told.recorded_at, reason, replaced_by, refs)
 
 
 CLASSES = {"ACT": 0, "EST": 1, "PLN": 2}
@@ -321,36 +323,44 @@ def lines(connection: psycopg.Connection[Any], subjects: Sequence[str], known_at
 def fold(rows: Iterable[tuple[UUID, bytes, bool]]) -> list[Line]:
     """Lines with what later facts say of them; remarks come after all lines, in the order of the journal."""
     told: dict[UUID, Line] = {}
-    witnesses: dict[UUID, UUID] = {}  # a confirmation, and the line that it confirms
+    witnesses: dict[UUID, tuple[UUID, Remark]] = {}  # by its id a confirmation, and the line that it confirms
     for fact_id, content, is_remark in rows:
         if not is_remark:
             told[fact_id] = _lines.decode(content)
             continue
         remark = _remarks.decode(content)
-        about = witnesses.get(fact_id, fact_id)
+        about, witness = witnesses.get(fact_id, (fact_id, None))
         if about in told:
-            told[about] = _with(told[about], remark, fact_id)
+            told[about] = _with(told[about], remark, witness)
             if remark.kind == "confirmed":
-                witnesses[remark.fact_id] = about
+                witnesses[remark.fact_id] = (about, remark)
     return list(told.values())
 
 
-def _with(line: Line, remark: Remark, about: UUID) -> Line:
+def _with(line: Line, remark: Remark, witness: Remark | None) -> Line:
+    """`witness`: the confirmation that the remark is about, if not about the line itself."""
     match remark.kind:
         case "confirmed":
-            return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, remark))
-        case "retracted" if about != line.fact_id:
-            others = tuple(each for each in line.confirmed_by if each.fact_id != about)
-            return msgspec.structs.replace(line, confirmed_by=others)
+            return _witnessed(line, (*line.confirmed_by, remark))
+        case "retracted" if witness:
+            return _witnessed(line, tuple(each for each in line.confirmed_by if each.fact_id != witness.fact_id))
         case "retracted":
             return msgspec.structs.replace(line, retracted=remark)
         case "corrected":
             return msgspec.structs.replace(line, corrected=remark)
-        case _ if about == line.fact_id:
+        case _ if witness is None:
             return msgspec.structs.replace(line, retracted=None, corrected=None)
         case _:
-            again = Remark("confirmed", about, remark.source, remark.message_id, remark.recorded_at)
-            return msgspec.structs.replace(line, confirmed_by=(*line.confirmed_by, again))
+            again = msgspec.structs.replace(witness, message_id=remark.message_id, recorded_at=remark.recorded_at)
+            return _witnessed(line, (*line.confirmed_by, again))
+
+
+def _witnessed(line: Line, confirmed_by: tuple[Remark, ...]) -> Line:
+    """With these confirmations, and the subjects that they name besides its own."""
+    before = {ref for remark in line.confirmed_by for ref in remark.refs}
+    more = {ref for remark in confirmed_by for ref in remark.refs}
+    refs = tuple(sorted(more.union(line.refs) - (before - more))) if before or more else line.refs
+    return msgspec.structs.replace(line, confirmed_by=confirmed_by, refs=refs)
 
 
 def position(connection: psycopg.Connection[Any]) -> int:

@@ -186,7 +186,7 @@ def test_of_what_was_not_known_then_nothing_is_told_and_that_is_recorded_too(nod
 
 
 @pytest.mark.parametrize(
-    "moment", ["2026-03-01", "2026-03-01T10:00:00", "yesterday", "0001-01-01T00:00:00+14:00", "x" * 500, "\x00"]
+    "moment", ["2026-03-01", "2026-03-01T10:00:00", "yesterday", "0001-01-01T00:00:00+14:00", "x" * 500]
 )
 def test_a_moment_needs_its_offset(node: Node, moment: str) -> None:
     answer = node.get("/v1/track/CSQU3054383", as_known_at=moment)

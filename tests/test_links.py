@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.app import READ_MODELS
 from domain.journal import Journal
-from projections import links, runner
+from projections import links, runner, timeline
 from projections.lineage import Link
 from projections.links import history, reached
 from tests.bench.traffic import box
@@ -302,3 +302,30 @@ def test_a_rebuild_in_batches_of_any_size_gives_the_same_rows(node: Node, connec
         for batch in (1, 7, 2_000):
             runner.rebuild(connection, journal, model, batch)
             assert rows(connection) == live, f"in batches of {batch}"
+
+
+@pytest.mark.parametrize("first", ["source", "line"])
+def test_what_two_sources_name_of_one_event_links_whoever_came_first(
+    node: Node, connection: psycopg.Connection[Any], first: str
+) -> None:
+    second = "line" if first == "source" else "source"
+    named = {"source": (BILL,), "line": (BILL, "booking:B1")}
+    for who in (first, second):
+        node.tell(event(3, "GATE_IN", *named[who], document="D1"), who=who)
+    assert reached(connection, [[BOX]]) == [[BILL, "booking:B1"]]
+    [line] = timeline.lines(connection, [BOX])
+    assert sorted(line.refs) == [BILL, "booking:B1"]
+    before = rows(connection)
+    with Journal("cargo", node.conninfo).opened() as journal:
+        runner.rebuild(connection, journal, runner.model(links), batch=1)
+    assert rows(connection) == before
+    node.tell(cancel("D1"), who="line")
+    if first == "source":  # the second word is taken back, and what it alone named with it
+        assert reached(connection, [[BOX]]) == [[BILL]]
+        assert timeline.lines(connection, [BOX])[0].refs == (BILL,)
+
+
+def test_one_truck_in_one_minute_with_two_boxes_leads_to_both(node: Node, connection: psycopg.Connection[Any]) -> None:
+    for carried in (BOX, OTHER_BOX):
+        node.tell(event(3, "TRUCK_POS", carried, subject=TRUCK))
+    assert reached(connection, [[TRUCK]]) == [[BOX, OTHER_BOX]]
