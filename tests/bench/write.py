@@ -18,7 +18,7 @@ ROUNDS = 8
 BATCHES_A_ROUND = 10
 FILLED = 100_000_000  # numbers of fill's facts begin here, apart from those measured
 PER_REQUEST = 500
-CONNECTIONS = 4
+CONNECTIONS = 8  # with four, all of them wait for one commit
 
 
 def fill(bench: Bench, size: int, figures: dict[str, float]) -> None:
