@@ -140,7 +140,7 @@ def test_other_processes_learn_of_a_policy_within_seconds(node: Node, monkeypatc
         ("terminal", "enterprise", {"on_future": "estimate"}, 403),
         ("terminal", "", {"on_future": "estimate"}, 401),
         ("nobody", "operator", {"on_future": "estimate"}, 404),
-        ("%00", "operator", {"on_future": "estimate"}, 404),
+        ("%00", "operator", {"on_future": "estimate"}, 422),
         ("terminal", "operator", {"on_future": "drop"}, 422),
         ("terminal", "operator", {"on_futrue": "estimate"}, 422),
         ("terminal", "operator", {"zone": "Beijing"}, 422),

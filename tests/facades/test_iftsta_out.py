@@ -138,7 +138,7 @@ def test_an_unknown_number_is_told_and_every_answer_is_a_delivery(node: Node) ->
     node.get("/v1/iftsta/CSQU3054383")
     answer = node.get("/v1/iftsta/TOLU4734787")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown")
-    assert node.get("/v1/iftsta/%00").status_code == 404
+    assert node.get("/v1/iftsta/%00").status_code == 422
     rows = node.rows("SELECT state FROM commerce_events WHERE topic = 'delivery.made' ORDER BY notification_id")
     told = [msgspec.json.decode(state) for (state,) in rows]
     assert [(one["item"], one.get("count", 0), one.get("result", "ok")) for one in told[:2]] == [

@@ -123,7 +123,7 @@ def status_of(one: dict[str, Any]) -> str:
         ("11200000011", "?eventKind=DEP", "enterprise", 400),
         ("11200000011", "?occurred_after=soon", "enterprise", 400),
         ("11200000011", "?eventType=%00", "enterprise", 400),
-        ("%00", "", "enterprise", 404),
+        ("%00", "", "enterprise", 400),
         ("11200000011", "", "", 401),
     ],
 )
