@@ -144,6 +144,7 @@ class Link:
                         self.proxy.wait_for_release()
                     case ("blind", _):
                         blind = True
+                        self._swallow = "blind"  # a quick server must not be heard before the cut
                     case (mode, then):
                         self._swallow, self._then = mode, then
                 self.server.sendall(frame)
