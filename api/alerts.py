@@ -19,7 +19,7 @@ from litestar.params import FromQuery, QueryParameter
 from psycopg_pool import ConnectionPool
 
 from api.delivery import Deliveries, Item
-from api.identity import Account, caller, needs
+from api.identity import caller, needs
 from billing import tariff
 from domain import identifiers
 from domain.errors import Malformed
@@ -89,23 +89,16 @@ async def listed(
             return alerts.alerts(connection, asked)
 
     found = [] if "\x00" in subject else await asyncio.to_thread(read)
-    await _record(deliveries, caller(request), subject, found)
-    behind = _cursor(found[-1]) if len(found) == limit else ""
-    return AlertPage(alerts=found, now=asked.now, next=behind)
-
-
-async def _record(deliveries: Deliveries, account: Account, subject: str, found: list[Alert]) -> None:
-    """Returns once the record of this delivery is durable."""
-    intent = deliveries.intent(
-        account,
+    await deliveries.record(
+        caller(request),
         ALERTS_QUERY,
-        datetime.now(UTC),
-        subject=subject.replace("\x00", "")[:64],
+        subject=subject.replace("\x00", ""),
         count=len(found),
         result="ok" if found else "empty",
         datasets=sorted({DATASETS[each.code] for each in found}),
     )
-    await asyncio.wrap_future(deliveries.writer.submit([intent]))
+    behind = _cursor(found[-1]) if len(found) == limit else ""
+    return AlertPage(alerts=found, now=asked.now, next=behind)
 
 
 def _code(code: str) -> str:

@@ -35,7 +35,8 @@ MODE_DATASETS = {
     "RAIL": "rail.movements",
     "AIR": "air.movements",
 } | {"TRUCK": "road.movements"}
-KIND_DATASETS = {"awb": "air.movements", "rail": "rail.movements", "truck": "road.movements", "manifest": "manifest"}
+CLEARANCE, MANIFEST = "customs.clearance", "manifest"
+KIND_DATASETS = {"awb": "air.movements", "rail": "rail.movements", "truck": "road.movements", "manifest": MANIFEST}
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -272,9 +273,9 @@ def datasets(lines: Sequence[Line]) -> list[str]:
 def _dataset(line: Line) -> str:
     kind = line.subject.partition(":")[0]
     if kind == "declaration" or line.code.startswith("HOLD_"):
-        return "customs.clearance"
+        return CLEARANCE
     if line.code.startswith("MAN_"):
-        return "manifest"
+        return MANIFEST
     return MODE_DATASETS.get(line.mode) or KIND_DATASETS.get(kind, "port.movements")
 
 

@@ -32,7 +32,6 @@ from projections.freshness import Silence
 from projections.nearby import Near
 
 REMEMBERED_BYTES_MAX = 64_000_000
-SUBJECT_MAX = 64  # characters of a number on the books
 SILENCE_SECONDS = 5.0  # for so long it is taken as known which sources are silent
 
 
@@ -91,17 +90,15 @@ class Asker:
         except psycopg.OperationalError:
             raise _unreachable() from None
         told = found.lines if isinstance(found, Answer) else []
-        intent = self.deliveries.intent(
+        await self.deliveries.record(
             account,
             TRACK_QUERY,
-            datetime.now(UTC),
-            subject=asked[:SUBJECT_MAX],
+            subject=asked,
             count=len(told),
             result="ok" if isinstance(found, Answer) else "empty",
             datasets=datasets(told),
             channel=channel,
         )
-        await asyncio.wrap_future(self.deliveries.writer.submit([intent]))
         if isinstance(found, Unknown):
             raise found
         return found
@@ -138,7 +135,7 @@ class Asker:
             question.account,
             TRACK_QUERY,
             now,
-            subject=question.number[:SUBJECT_MAX],
+            subject=question.number,
             count=made.lines if made else 0,
             result="ok" if made else "empty",
             datasets=made.datasets if made else (),

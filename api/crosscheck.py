@@ -23,7 +23,7 @@ from api.delivery import VERIFY_CROSS_CHECK, Deliveries
 from api.identity import Account, caller, needs
 from domain.declaration import Amended, CompletionLodged, Lodged
 from domain.declaring import Content
-from domain.delivery import VerificationMade, new_id
+from domain.delivery import DeliveryMade, VerificationMade, new_id
 from domain.errors import Malformed
 from domain.identifiers import BadIdentifier
 from domain.intent import Intent, NewFact
@@ -33,7 +33,6 @@ from projections.crosscheck import Asked, Compared
 from projections.timeline import Line
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
-SUBJECT_CHARS_MAX = 64  # of a number on the books
 SUBJECTS_MAX = 2_000  # of a consignment that is looked through
 
 
@@ -122,23 +121,24 @@ def _logged(
 ) -> Intent:
     now = datetime.now(UTC)
     told, body = answer
-    subject = crosscheck.subjects(asked)[0][:SUBJECT_CHARS_MAX]
     known = told.equal + told.different > 0
     intent = deliveries.intent(
         account,
         VERIFY_CROSS_CHECK,
         now,
-        subject=subject,
+        subject=crosscheck.subjects(asked)[0],
         count=len(told.fields),
         result="ok" if known else "empty",
         datasets=datasets(rests),
     )
+    [new] = intent.facts
+    assert isinstance(new.fact, DeliveryMade)
     made = VerificationMade(
         happened_at=now,
         recorded_at=now,
         account=account.account,
         purpose=asked.purpose,
-        subject=subject,
+        subject=new.fact.subject,
         fields=tuple(field.field for field in told.fields),
         different=tuple(field.field for field in told.fields if field.result == "different"),
         unknown=tuple(field.field for field in told.fields if field.result == "unknown"),
@@ -146,4 +146,4 @@ def _logged(
         question_sha256=sha256(msgspec.json.encode(asked)).hexdigest(),
         answer_sha256=sha256(body).hexdigest(),
     )
-    return msgspec.structs.replace(intent, facts=[*intent.facts, NewFact(deliveries.stream, new_id(now), made)])
+    return msgspec.structs.replace(intent, facts=[new, NewFact(deliveries.stream, new_id(now), made)])

@@ -19,6 +19,7 @@ from litestar.params import FromPath, QueryParameter
 from psycopg_pool import ConnectionPool
 
 from api import customs_outbox, idempotency
+from api.answer import CLEARANCE, datasets
 from api.body import body_of
 from api.declared import Declared, describe
 from api.delivery import Deliveries, Item
@@ -82,7 +83,7 @@ async def lodge(
     async def work(key: UUID) -> Answer:
         entered = _object(body)
         if begun:
-            prefilled = await asyncio.to_thread(_draft, pool, cargo_decider.writer.journal, account, begun)
+            prefilled, _ = await asyncio.to_thread(_draft, pool, cargo_decider.writer.journal, account, begun)
             entered = placed({**prefilled.content, **entered})
         content, warnings = _checked(entered)
         decided, number = await _lodge_new(cargo_decider, content, account, key)
@@ -209,11 +210,11 @@ async def show_draft(
     """What can be taken over: `?from=bl:…`, `container:…`, `awb:…`, `rail:…`, or `declaration:…` of one's own."""
     account = caller(request)
     try:
-        found = await asyncio.to_thread(_draft, pool, cargo.journal, account, begun)
+        found, drawn = await asyncio.to_thread(_draft, pool, cargo.journal, account, begun)
     except Unknown:
-        await deliveries.record(account, DRAFT, subject=begun[:64], count=0, result="empty")
+        await deliveries.record(account, DRAFT, subject=begun, count=0, result="empty")
         raise
-    await deliveries.record(account, DRAFT, subject=begun[:64], count=len(found.content), result="ok")
+    await deliveries.record(account, DRAFT, subject=begun, count=len(found.content), result="ok", datasets=drawn)
     return found
 
 
@@ -237,9 +238,9 @@ async def show(
     try:
         told = await asyncio.to_thread(read)
     except Unknown:
-        await deliveries.record(account, READ, subject=number[:64], count=0, result="empty")
+        await deliveries.record(account, READ, subject=number, count=0, result="empty")
         raise
-    await deliveries.record(account, READ, subject=told.number, count=1, result="ok")
+    await deliveries.record(account, READ, subject=told.number, count=1, result="ok", datasets=[CLEARANCE])
     return Response(told, headers={"ETag": f'"{told.version}"'})
 
 
@@ -318,8 +319,8 @@ def _found(
     raise Unknown(f"没有在此申报过 {number} / {number} was not lodged here", number=number)
 
 
-def _draft(pool: Pool, journal: Journal, account: Account, begun: str) -> Draft:
-    """Raises Unknown, or Malformed for what is no kind:number."""
+def _draft(pool: Pool, journal: Journal, account: Account, begun: str) -> tuple[Draft, list[str]]:
+    """The draft and the datasets it draws on. Raises Unknown, or Malformed for what is no kind:number."""
     kind, _, number = begun.partition(":")
     if kind not in SOURCES or not number.strip() or not number.isprintable() or len(number) > NUMBER_CHARS_MAX:
         raise Malformed(
@@ -331,12 +332,12 @@ def _draft(pool: Pool, journal: Journal, account: Account, begun: str) -> Draft:
     with pool.connection() as connection:
         if kind == "declaration":
             own, others = _found(connection, journal, account, number)
-            return describe(own, others, []).as_draft()
+            return describe(own, others, []).as_draft(), [CLEARANCE]
         subjects = [subject, *links.reached(connection, [[subject]])[0]][:SUBJECTS_MAX]
         lines = timeline.lines(connection, subjects)
     if not lines:
         raise Unknown(f"没有 {begun} 的记录 / nothing is known under {begun}", number=begun)
-    return draft(subjects, lines)
+    return draft(subjects, lines), datasets([line for line in lines if line.stands])
 
 
 def _checked(entered: dict[str, Any], *, completing: bool | None = False) -> tuple[Content, list[str]]:

@@ -20,6 +20,8 @@ from domain.intent import Intent, NewFact
 from domain.writer import Writer
 from projections import catalogue
 
+SUBJECT_CHARS_MAX = 64  # of what was asked for, on the books
+
 
 class Item(msgspec.Struct, frozen=True):
     code: str
@@ -42,11 +44,21 @@ class Deliveries:
         self._prices: Sequence[Price] = ()
 
     async def record(
-        self, account: Account, item: Item, *, subject: str = "", count: int, result: Result, channel: str = "query"
+        self,
+        account: Account,
+        item: Item,
+        *,
+        subject: str = "",
+        count: int,
+        result: Result,
+        datasets: Sequence[str] = (),
+        channel: str = "query",
     ) -> str:
         """Returns the price version once the record is durable. Raises Busy if it cannot be made: nothing may leave."""
         now = datetime.now(UTC)
-        intent = self.intent(account, item, now, subject=subject, count=count, result=result, channel=channel)
+        intent = self.intent(
+            account, item, now, subject=subject, count=count, result=result, datasets=datasets, channel=channel
+        )
         await asyncio.wrap_future(self.writer.submit([intent]))
         [new] = intent.facts
         assert isinstance(new.fact, DeliveryMade)
@@ -71,7 +83,7 @@ class Deliveries:
             account=account.account,
             item=item.code,
             item_class=item.item_class,
-            subject=subject,
+            subject=subject[:SUBJECT_CHARS_MAX],
             datasets=tuple(datasets),
             count=count,
             result=result,

@@ -16,7 +16,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from psycopg_pool import ConnectionPool
 
-from api.answer import answer
+from api.answer import answer, datasets
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
 from billing import tariff
@@ -27,7 +27,6 @@ from projections.eta import Estimate
 from projections.timeline import Line
 
 ETA_ESTIMATE = Item(tariff.ETA_ESTIMATE, "government")
-SUBJECT_CHARS_MAX = 64
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -84,10 +83,10 @@ async def eta_of(
         detail = "at 须带时区，如 2026-03-01T12:00:00+08:00 / at needs an offset, such as 2026-03-01T12:00:00+08:00"
         raise BadMoment(detail, field="at", value=at.isoformat())
     asked = identifiers.stored(number)
-    made = await asyncio.to_thread(estimated, pool, asked, at or datetime.now(UTC))
+    made, drawn = await asyncio.to_thread(estimated, pool, asked, at or datetime.now(UTC))
     count = int(made is not None and made.estimate is not None)
     await deliveries.record(
-        caller(request), ETA_ESTIMATE, subject=asked[:SUBJECT_CHARS_MAX], count=count, result="ok" if count else "empty"
+        caller(request), ETA_ESTIMATE, subject=asked, count=count, result="ok" if count else "empty", datasets=drawn
     )
     if made is None:
         raise Unknown(f"没有 {asked} 的记录 / nothing is known under {asked}", number=asked)
@@ -97,22 +96,25 @@ async def eta_of(
 ROUTES = (eta_of,)
 
 
-def estimated(pool: ConnectionPool[psycopg.Connection[Any]], number: str, at: datetime) -> EtaAnswer | None:
-    """The answer at a moment; None if nothing is known of the number."""
+def estimated(
+    pool: ConnectionPool[psycopg.Connection[Any]], number: str, at: datetime
+) -> tuple[EtaAnswer | None, list[str]]:
+    """The answer at a moment, and the datasets it draws on; None if nothing is known of the number."""
     own = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
     with pool.connection() as connection:
         position = timeline.position(connection)
         [others] = links.reached(connection, [own])
         lines = timeline.lines(connection, [*own, *others])
     if not lines:
-        return None
+        return None, []
     shown = answer(number, own, lines, position).lines
     found = eta.estimate(shown, at)
     if isinstance(found, eta.Silence):
         common: dict[str, Any] = {"estimate": None, "reason_zh": found.zh, "reason_en": found.en, "feature": None}
     else:
         common = {"estimate": found, "feature": _feature(found)}
-    return EtaAnswer(number=number, at=at, stated=_stated(shown, found, at), position=position, **common)
+    made = EtaAnswer(number=number, at=at, stated=_stated(shown, found, at), position=position, **common)
+    return made, datasets(shown)
 
 
 def _feature(found: Estimate) -> Feature | None:

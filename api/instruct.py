@@ -21,12 +21,14 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from psycopg_pool import ConnectionPool
 
 from api import idempotency
+from api.answer import datasets
 from api.delivery import Deliveries, Item
 from api.idempotency import Answer
 from api.identity import Account, caller, needs
 from billing import tariff
 from domain import identifiers, instruction, places
 from domain.deciding import Decider, folded
+from domain.delivery import Result
 from domain.errors import Malformed, Unknown
 from domain.fact import Fact
 from domain.instruction import KINDS, STATES, InstructionGiven, Kind, Order, Seen
@@ -271,15 +273,16 @@ async def listing(
         limit=limit,
     )
 
-    def read() -> tuple[list[Row], list[Told]]:
+    def read() -> tuple[list[Row], list[Line], list[Told]]:
         with pool.connection() as connection:
             rows = instructions.instructions(connection, wanted)
             open_ones = [row.subject for row in rows if row.state == "open"]
-            return rows, told(rows, timeline.lines(connection, open_ones) if open_ones else [], now)
+            lines = timeline.lines(connection, open_ones) if open_ones else []
+        return rows, lines, told(rows, lines, now)
 
-    rows, found = await asyncio.to_thread(read)
+    rows, lines, found = await asyncio.to_thread(read)
     items = [each for each in found if standing in {None, each.state} and (not overdue or each.overdue)]
-    await deliveries.record(account, READ, subject=f"to:{to}"[:64], count=len(items), result="ok" if items else "empty")
+    await _record(deliveries, account, f"to:{to}", items, lines)
     return Listing(items, str(rows[-1].position) if rows else str(before), len(rows) == limit)
 
 
@@ -294,19 +297,30 @@ async def show(
     """One instruction."""
     account, now, stream = caller(request), datetime.now(UTC), _stream(number)
 
-    def read() -> Told | None:
+    def read() -> tuple[list[Line], list[Told]]:
         with pool.connection() as connection:
             entries = cargo_decider.writer.journal.stream(connection, stream)
             rows = [instructions.row(entries)] if entries else []
             lines = timeline.lines(connection, [row.subject for row in rows]) if rows else []
-        return next(iter(told(rows, lines, now)), None)
+        return lines, told(rows, lines, now)
 
-    found = await asyncio.to_thread(read)
-    seen = found is not None and (account.role == "operator" or account.account in {found.to, found.by})
-    await deliveries.record(account, READ, subject=number[:64], count=int(seen), result="ok" if seen else "empty")
-    if found is None or not seen:
+    lines, found = await asyncio.to_thread(read)
+    seen = [each for each in found if account.role == "operator" or account.account in {each.to, each.by}]
+    await _record(deliveries, account, number, seen, lines)
+    if not seen:
         raise Unknown(f"没有指令 {number[:80]} / there is no instruction {number[:80]}", number=number[:80])
-    return found
+    return seen[0]
+
+
+async def _record(
+    deliveries: Deliveries, account: Account, subject: str, shown: Sequence[Told], lines: Sequence[Line]
+) -> None:
+    """Returns once it is durable. Only an open instruction draws on the timeline, to tell whether it was fulfilled."""
+    looked = {each.subject for each in shown if each.state in {"open", "fulfilled"}}
+    reports = [line for line in lines if line.stands and not line.code.startswith("INSTR_")]
+    drawn = datasets([line for line in reports if line.subject in looked])
+    result: Result = "ok" if shown else "empty"
+    await deliveries.record(account, READ, subject=subject, count=len(shown), result=result, datasets=drawn)
 
 
 def told(rows: Sequence[Row], lines: Sequence[Line], now: datetime) -> list[Told]:

@@ -20,6 +20,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from psycopg_pool import ConnectionPool
 
+from api.answer import CLEARANCE, MANIFEST
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
 from api.words import MODES, Pair
@@ -47,6 +48,7 @@ DIMENSIONS: dict[str, Pair] = {
     "direction": ("进出口", "direction"),
 }
 DIRECTIONS: dict[str, Pair] = {"import": ("进口", "import"), "export": ("出口", "export")}
+DATASETS = {"declarations": [CLEARANCE], "manifests": [MANIFEST]}  # a stay may be reported by anyone
 NOT_KNOWN: Pair = ("未知", "not known")
 
 
@@ -146,8 +148,14 @@ async def summary(
     period = months(since, until, datetime.now(UTC))
     made = await asyncio.to_thread(figures, pool, wanted, dimensions, period, only)
     shown = sum(not each.suppressed for each in made.groups)
-    result: Literal["ok", "empty"] = "ok" if shown else "empty"
-    await deliveries.record(caller(request), SUMMARY, subject=f"statistics:{measure}", count=shown, result=result)
+    await deliveries.record(
+        caller(request),
+        SUMMARY,
+        subject=f"statistics:{measure}",
+        count=shown,
+        result="ok" if shown else "empty",
+        datasets=DATASETS.get(wanted.units, ()) if shown else (),
+    )
     if format == "csv":
         name = f'attachment; filename="{measure}-{period.since}-{period.until}.csv"'
         return Response(table(made), media_type="text/csv", headers={"Content-Disposition": name})

@@ -33,7 +33,6 @@ from projections.timeline import Line
 Key = tuple[str, str, str]
 """Subject, action, place."""
 REMEMBERED_MAX = 20_000
-SUBJECT_CHARS_MAX = 64  # of a number on the books
 PLACE_CHARS_MAX = 35
 MODES = {"container": "VESSEL", "awb": "AIR", "rail": "RAIL"}
 
@@ -112,7 +111,7 @@ class Verifier:
             question.account,
             VERIFY_QUERY,
             now,
-            subject=question.subject[:SUBJECT_CHARS_MAX],
+            subject=question.subject,
             count=made.facts if made else 0,
             result="ok" if made else "empty",
             datasets=made.datasets if made else (),

@@ -234,12 +234,20 @@ def test_each_look_is_a_delivery_also_one_at_nothing(node: Node) -> None:
     node.get(f"/v1/declarations/{number}")
     node.get("/v1/declarations/I20260000000000000")
     node.get("/v1/declarations/draft", **{"from": "bl:NONE1"})
+    node.tell(ARRIVED)
+    node.get("/v1/declarations/draft", **{"from": "bl:KOUA0000001"})
     found = node.rows(
         "SELECT convert_from(state, 'UTF8')::json->>'item',"
-        " coalesce(convert_from(state, 'UTF8')::json->>'result', 'ok')"
+        " coalesce(convert_from(state, 'UTF8')::json->>'result', 'ok'),"
+        " convert_from(state, 'UTF8')::json#>>'{datasets,0}'"
         " FROM commerce_events WHERE topic = 'delivery.made' ORDER BY notification_id"
     )
-    assert found == [("declaration.read", "ok"), ("declaration.read", "empty"), ("declaration.draft", "empty")]
+    assert found == [
+        ("declaration.read", "ok", "customs.clearance"),
+        ("declaration.read", "empty", None),
+        ("declaration.draft", "empty", None),
+        ("declaration.draft", "ok", "port.movements"),
+    ]
 
 
 def test_what_a_declarant_enters_is_in_nobodys_feed(node: Node) -> None:

@@ -299,9 +299,9 @@ def test_every_answer_is_a_free_delivery_the_empty_one_too(node: Node) -> None:
         json.loads(bytes(row[0]))
         for row in node.rows("SELECT state FROM commerce_events WHERE topic = 'delivery.made' ORDER BY notification_id")
     ]
-    assert [(each["item"], each["item_class"], each.get("result", "ok")) for each in made] == [
-        ("eta.estimate", "government", "ok"),
-        ("eta.estimate", "government", "empty"),
+    assert [(each["item"], each["item_class"], each.get("result", "ok"), each.get("datasets")) for each in made] == [
+        ("eta.estimate", "government", "ok", ["port.movements"]),
+        ("eta.estimate", "government", "empty", None),
     ]
 
 

@@ -1,5 +1,6 @@
 """Instructions: told, confirmed, refused, cancelled; fulfilled by what is reported, overdue by their own time."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -149,6 +150,27 @@ def test_a_report_fulfils_it_and_its_retraction_opens_it_again(node: Node) -> No
     assert (states(node, state="open"), states(node, state="fulfilled")) == ([], ["fulfilled"])
     node.tell({"id": "g2", "document": "EIR1", "function": "cancel"})
     assert states(node, state="open") == ["open"]
+
+
+def test_each_look_is_a_delivery_and_names_the_datasets_that_tell_of_its_fulfilment(node: Node) -> None:
+    number = given_one(node)
+    node.get(f"/v1/instructions/{number}")
+    node.tell(gate_out("g1"))
+    node.get(f"/v1/instructions/{number}")
+    node.get("/v1/instructions", to="x" * 100)
+    node.get("/v1/instructions")
+    node.get(f"/v1/instructions/{number}", "line")
+    made = [
+        json.loads(bytes(row[0]))
+        for row in node.rows("SELECT state FROM commerce_events WHERE topic = 'delivery.made' ORDER BY notification_id")
+    ]
+    assert [(each["subject"], each.get("result", "ok"), each.get("datasets", [])) for each in made] == [
+        (number, "ok", []),
+        (number, "ok", ["port.movements"]),
+        (f"to:{'x' * 61}", "empty", []),
+        ("to:", "ok", ["port.movements"]),
+        (number, "empty", []),
+    ]
 
 
 def test_what_is_due_and_not_done_is_overdue_until_it_is_reported(node: Node) -> None:

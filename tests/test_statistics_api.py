@@ -140,6 +140,7 @@ def test_every_answer_is_a_free_delivery_the_empty_one_too(node: Node) -> None:
         ("statistics.summary", "government", "empty", 0),
         ("statistics.summary", "government", "ok", 1),
     ]
+    assert [each.get("datasets") for each in made] == [None, ["customs.clearance"]]
 
 
 @pytest.mark.parametrize(
