@@ -18,6 +18,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from psycopg_pool import ConnectionPool
 
+from api.answer import Service
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
 from billing import tariff
@@ -43,19 +44,13 @@ class BadAlerts(Malformed):
 # --- alerts ---
 
 
-class Service(msgspec.Struct, frozen=True):
-    item: str = ALERTS_QUERY.code
-    item_class: str = ALERTS_QUERY.item_class
-    charged: bool = False
-
-
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
     """The newest first. `next`: ask again with `after=` it for those behind; "" if there are none."""
 
     alerts: list[Alert]
     now: datetime  # the moment by which active and cleared were told apart
     next: str
-    service: Service = Service()
+    service: Service = Service(ALERTS_QUERY.code, ALERTS_QUERY.item_class)
 
 
 @get("/v1/alerts", guards=[needs()], tags=["alerts"])
