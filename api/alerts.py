@@ -12,15 +12,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-import psycopg
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
-from psycopg_pool import ConnectionPool
 
 from api.answer import Service
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
+from api.pool import Pool
 from billing import tariff
 from domain import identifiers
 from domain.errors import Malformed
@@ -29,7 +28,6 @@ from projections.alert_rules import FAMILIES, RULES, Rule
 from projections.alerts import PAGE_MAX, Alert, Asked, Choice
 from projections.freshness import Heard, Silence
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 ALERTS_QUERY = Item(tariff.ALERTS_QUERY, "government")
 PAGE = 100
 EXTENT_MAX = 200

@@ -15,13 +15,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from psycopg_pool import ConnectionPool
 
 from api import alerts as alerts_api
 from api import (
@@ -46,12 +44,13 @@ from api.delivery import Deliveries
 from api.facades import routes as facades
 from api.identity import Authentication, Gatekeeper
 from api.limits import BODY_BYTES_MAX
+from api.pool import open_pool
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
 from api.verify import Verifier
 from billing import metering
 from domain.deciding import Decider
-from domain.journal import KEEPALIVE, Journal
+from domain.journal import Journal
 from domain.writer import Writer
 from projections import alerts, catalogue, clocks, freshness, instructions, links, runner, statistics, timeline, usage
 from projections.runner import ReadModel
@@ -95,8 +94,6 @@ OPENAPI = OpenAPIConfig(
     path="/schema",
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],  # no page from elsewhere
 )
-POOL_SIZE = 10
-STATEMENT_MS_MAX = 15_000
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
@@ -149,20 +146,6 @@ class Works:
         self.pool.close()
         for journal in self.journals:
             journal.close()
-
-
-def open_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
-    """Connections for reading: checked before use, and never waiting for ever."""
-    options = {"autocommit": True, "options": f"-c statement_timeout={STATEMENT_MS_MAX}", **KEEPALIVE}
-    return ConnectionPool(
-        conninfo,
-        min_size=2,
-        max_size=POOL_SIZE,
-        kwargs=options,
-        check=ConnectionPool.check_connection,
-        timeout=5,
-        open=True,
-    )
 
 
 def create() -> Litestar:

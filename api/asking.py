@@ -22,7 +22,8 @@ import psycopg
 from api.answer import Answer, answer, datasets, witnesses
 from api.delivery import TRACK_QUERY, Deliveries
 from api.identity import Account
-from api.together import Kept, Pool, Results, Together, chained
+from api.pool import Kept, Pool
+from api.together import Results, Together, chained
 from domain import identifiers
 from domain.errors import Unknown
 from domain.intent import Intent

@@ -19,12 +19,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.types import Guard
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool
 
 from api.body import body_of
 from api.identity import caller, needs
 from api.intake import Whence, understood
 from api.limits import BODY_BYTES_MAX, TooLarge
+from api.pool import Pool
 from api.problems import UnknownFormat
 from api.sources import ruled
 from domain.delivery import new_id
@@ -45,7 +45,6 @@ LIMITS = {
 MEDIA_TYPES = frozenset({"", "application/json", "application/ld+json", "application/vnd.gs1.epcis+json"})
 Behaviour = Literal["rollback", "proceed"]
 BEHAVIOURS: dict[str, Behaviour] = {"": "rollback", "rollback": "rollback", "proceed": "proceed"}
-Pool = ConnectionPool[psycopg.Connection[Any]]
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS capture_jobs (

@@ -16,11 +16,11 @@ from litestar import MediaType, Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
-from psycopg_pool import ConnectionPool
 
 from api.answer import Service, datasets
 from api.delivery import VERIFY_CROSS_CHECK, Deliveries
 from api.identity import Account, caller, needs
+from api.pool import Pool
 from domain.declaration import Amended, CompletionLodged, Lodged
 from domain.declaring import Content
 from domain.delivery import DeliveryMade, VerificationMade, new_id
@@ -32,7 +32,6 @@ from projections import crosscheck, links, timeline
 from projections.crosscheck import Asked, Compared
 from projections.timeline import Line
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 SUBJECTS_MAX = 2_000  # of a consignment that is looked through
 
 

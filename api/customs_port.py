@@ -20,9 +20,9 @@ import msgspec
 import psycopg
 
 from api import customs_outbox
-from api.app import open_pool
 from api.customs_message import BEIJING, CONTENT_TYPES, Form, Heard, Leaving, heard, write
 from api.customs_outbox import Claimed
+from api.pool import open_pool
 from domain import declaration, identifiers
 from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Withdrawn
 from domain.declaring import Content

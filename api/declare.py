@@ -16,7 +16,6 @@ import psycopg
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
-from psycopg_pool import ConnectionPool
 
 from api import customs_outbox, idempotency
 from api.answer import CLEARANCE, datasets
@@ -25,6 +24,7 @@ from api.declared import Declared, describe
 from api.delivery import Deliveries, Item
 from api.idempotency import Answer
 from api.identity import Account, caller, needs
+from api.pool import Pool
 from billing import tariff
 from domain import declaration, declaring_rules, identifiers
 from domain.deciding import Decided, Decider
@@ -36,7 +36,6 @@ from domain.journal import Entry, Journal
 from projections import links, timeline
 from projections.drafts import Draft, draft, placed
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 READ = Item(tariff.DECLARATION_READ, "government")
 DRAFT = Item(tariff.DECLARATION_DRAFT, "government")
 WHO = [needs("enterprise", "operator")]

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import msgspec
-import psycopg
-from psycopg_pool import ConnectionPool
 
 from api.identity import Account
+from api.pool import Pool
 from billing import tariff
 from domain.catalogue import Price
 from domain.delivery import DeliveryMade, ItemClass, Result, new_id
@@ -37,7 +36,7 @@ FEED_PULL = Item(tariff.FEED_PULL, "commercial")
 class Deliveries:
     """Records deliveries of this process."""
 
-    def __init__(self, writer: Writer, pool: ConnectionPool[psycopg.Connection[object]]) -> None:
+    def __init__(self, writer: Writer, pool: Pool) -> None:
         self.writer = writer
         self.pool = pool
         self.stream = f"metering:{uuid4()}"

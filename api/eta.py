@@ -10,15 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import psycopg
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from psycopg_pool import ConnectionPool
 
 from api.answer import answer, datasets
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
+from api.pool import Pool
 from billing import tariff
 from domain import identifiers, routes
 from domain.errors import Malformed, Unknown
@@ -74,7 +73,7 @@ async def eta_of(
     request: Request[Any, Any, Any],
     number: FromPath[str],
     *,
-    pool: NamedDependency[ConnectionPool[psycopg.Connection[Any]]],
+    pool: NamedDependency[Pool],
     deliveries: NamedDependency[Deliveries],
     at: FromQuery[datetime | None] = None,
 ) -> EtaAnswer:
@@ -96,9 +95,7 @@ async def eta_of(
 ROUTES = (eta_of,)
 
 
-def estimated(
-    pool: ConnectionPool[psycopg.Connection[Any]], number: str, at: datetime
-) -> tuple[EtaAnswer | None, list[str]]:
+def estimated(pool: Pool, number: str, at: datetime) -> tuple[EtaAnswer | None, list[str]]:
     """The answer at a moment, and the datasets it draws on; None if nothing is known of the number."""
     own = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
     with pool.connection() as connection:

@@ -12,14 +12,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-import psycopg
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
-from psycopg_pool import ConnectionPool
 
 from api.delivery import FEED_PULL, Deliveries
 from api.identity import caller, needs
+from api.pool import Pool
 from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Withdrawn
 from domain.delivery import Result
 from domain.errors import Malformed
@@ -109,7 +108,7 @@ def position(text: str) -> int:
 @get("/v1/feed", guards=[needs("logistics", "operator")], tags=["follow"])
 async def feed(
     request: Request[Any, Any, Any],
-    pool: NamedDependency[ConnectionPool[psycopg.Connection[Any]]],
+    pool: NamedDependency[Pool],
     deliveries: NamedDependency[Deliveries],
     after: FromQuery[str] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE,

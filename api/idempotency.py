@@ -23,9 +23,9 @@ import msgspec
 import psycopg
 from litestar import Request, Response
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool
 
 from api import limits
+from api.pool import Pool
 from api.problems import IdempotencyInProgress, IdempotencyKey, IdempotencyMismatch
 from domain.fact import digest_id
 from domain.writer import Busy
@@ -37,7 +37,6 @@ KEPT_DAYS = 7
 PURGE_ONE_IN = 1_000  # requests with a key; the projector purges when it starts
 PURGE_ROWS = 10_000
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 log = logging.getLogger("kouan.idempotency")
 
 TABLES = """

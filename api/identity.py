@@ -19,8 +19,8 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from psycopg_pool import ConnectionPool
 
+from api.pool import Pool
 from api.problems import NoCredential, WrongRole
 
 Role = Literal["enterprise", "logistics", "finance", "operator", "source"]
@@ -107,7 +107,7 @@ WHERE digest = %s AND expires_at > now()
 class Gatekeeper:
     """Finds the account of a credential; remembers keys for KEY_SECONDS."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._known: dict[str, tuple[float, bytes, Account]] = {}
 

@@ -14,17 +14,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-import psycopg
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from psycopg_pool import ConnectionPool
 
 from api import idempotency
 from api.answer import datasets
 from api.delivery import Deliveries, Item
 from api.idempotency import Answer
 from api.identity import Account, caller, needs
+from api.pool import Pool
 from billing import tariff
 from domain import identifiers, instruction, places
 from domain.deciding import Decider, folded
@@ -38,7 +37,6 @@ from projections import instructions, timeline
 from projections.instructions import Row, Wanted
 from projections.timeline import Line
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 READ = Item(tariff.INSTRUCTION_READ, "government")
 GIVERS = [needs("enterprise", "logistics", "operator")]
 PAGE, PAGE_MAX = 100, 500

@@ -28,9 +28,10 @@ from api import (
     terminal,
 )
 from api.answer import Answer
-from api.app import READ_MODELS, open_pool
+from api.app import READ_MODELS
 from api.demo import Demo
 from api.identity import Account, Role, open_account
+from api.pool import open_pool
 from api.settings import MQTT_CLIENT_ID, Broker, Settings
 from billing.metering import UsageReport
 from domain.errors import KouanError

@@ -27,10 +27,10 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from psycopg_pool import ConnectionPool
 
 from api.intake import Whence, understood
 from api.limits import BODY_BYTES_MAX
+from api.pool import Pool
 from api.settings import MQTT_CLIENT_ID, Broker
 from api.sources import ruled
 from domain.errors import KouanError
@@ -66,7 +66,7 @@ class Lost(Exception):
 class Sources:
     """Which accounts may report."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._known: dict[str, tuple[float, bool]] = {}
 
@@ -89,7 +89,7 @@ class Bridge:
         self,
         broker: Broker,
         cargo: Writer,
-        pool: ConnectionPool[psycopg.Connection[Any]],
+        pool: Pool,
         client_id: str = MQTT_CLIENT_ID,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:

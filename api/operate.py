@@ -1,15 +1,13 @@
 """Operating: how the node is, and how far its read models have come."""
 
 import asyncio
-from typing import Any
 
 import msgspec
-import psycopg
 from litestar import get
 from litestar.di import NamedDependency
-from psycopg_pool import ConnectionPool
 
 from api.formats import registry as formats
+from api.pool import Pool
 
 LAG = """
 SELECT name, position, (SELECT count(*) FROM read_model_dead_letters AS dead WHERE dead.name = model.name)
@@ -38,7 +36,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 @get("/health", tags=["operate"])
-async def health(pool: NamedDependency[ConnectionPool[psycopg.Connection[Any]]]) -> Health:
+async def health(pool: NamedDependency[Pool]) -> Health:
     """Answers when the database does. No login."""
 
     def look() -> Health:

@@ -15,7 +15,6 @@ import psycopg
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from psycopg_pool import ConnectionPool
 
 from api.body import body_of
 from api.follow import BadCursor
@@ -23,6 +22,7 @@ from api.formats import registry as formats
 from api.identity import Account, caller, needs
 from api.intake import MessageReceipt, receipts
 from api.mending import Again, Order, again
+from api.pool import Pool
 from api.problems import UnknownFormat
 from api.sources import policies
 from domain import quarantine
@@ -32,7 +32,6 @@ from domain.quarantine import Count, Item, State, Wanted
 from domain.report import Fault
 from domain.writer import Writer
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 PAGE_MAX = 1000
 PAGE = 50
 REASON_CHARS_MAX = 1000

@@ -25,8 +25,9 @@ from api.idempotency import Answer
 from api.identity import caller, needs
 from api.intake import MessageReceipt, Whence, receipts, understood
 from api.parts import Part
+from api.pool import Pool
 from api.problems import UnknownFormat
-from api.sources import Pool, ruled
+from api.sources import ruled
 from domain.errors import Malformed
 from domain.fact import digest_id
 from domain.intent import Intent

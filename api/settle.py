@@ -4,13 +4,12 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
-from psycopg_pool import ConnectionPool
 
 from api.identity import Account, caller, needs
+from api.pool import Pool
 from billing import metering
 from billing.metering import UsageReport
 from domain.errors import Malformed
@@ -22,7 +21,7 @@ SEES_ALL = frozenset({"finance", "operator"})
 @get("/v1/usage", guards=[needs()], tags=["settle"])
 async def usage(
     request: Request[Any, Any, Any],
-    pool: NamedDependency[ConnectionPool[psycopg.Connection[Any]]],
+    pool: NamedDependency[Pool],
     account: FromQuery[str | None] = None,
     start: FromQuery[datetime | None] = None,
     end: FromQuery[datetime | None] = None,
@@ -42,9 +41,7 @@ def visible(asker: Account, account: str | None) -> str | None:
     return account if asker.role in SEES_ALL else asker.account
 
 
-def report(
-    pool: ConnectionPool[psycopg.Connection[Any]], account: str | None, start: datetime | None, end: datetime | None
-) -> UsageReport:
+def report(pool: Pool, account: str | None, start: datetime | None, end: datetime | None) -> UsageReport:
     """The usage report of one account, or of all."""
     with pool.connection() as connection:
         return metering.report(connection, catalogue.prices(connection), account=account, start=start, end=end)

@@ -16,16 +16,15 @@ import psycopg
 from litestar import Request, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from psycopg_pool import ConnectionPool
 
 from api.identity import caller, needs
 from api.intake import Whence
+from api.pool import Pool
 from domain.clocks import SKEW, STRICT, OnFuture, Policy, known_zone
 from domain.errors import Malformed, Unknown
 from projections import clocks
 from projections.clocks import SourceClock
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 POLICY_SECONDS = 3.0
 SKEW_SECONDS = SKEW.total_seconds()
 

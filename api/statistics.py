@@ -18,11 +18,11 @@ import psycopg
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from psycopg_pool import ConnectionPool
 
 from api.answer import CLEARANCE, MANIFEST
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
+from api.pool import Pool
 from api.words import MODES, Pair
 from billing import tariff
 from domain import places
@@ -32,7 +32,6 @@ from projections import runner, statistics, suppression
 from projections.measures import MEASURES, Measure
 from projections.statistics import GROUPS_MAX, ZONE, Group, Period
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 SUMMARY = Item(tariff.STATISTICS_SUMMARY, "government")
 THRESHOLD = "KOUAN_STATISTICS_THRESHOLD"
 THRESHOLD_MAX = 1_000

@@ -10,46 +10,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from domain.writer import Busy
 
 TOGETHER_MAX = 256
 WAITING_MAX = 20_000
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
 Q = TypeVar("Q")
-T = TypeVar("T")
 Results = Sequence[bytes | Exception]
-
-
-class Kept:
-    """The connection that a thread keeps: to ask the pool each time would cost as much as the question."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._connection: psycopg.Connection[Any] | None = None
-
-    def run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
-        """Work that only reads; once more if the connection was lost since the last time."""
-        try:
-            return work(self._connected())
-        except psycopg.OperationalError:
-            self.give_back()
-            return work(self._connected())
-
-    def give_back(self) -> None:
-        if self._connection is not None:
-            self._pool.putconn(self._connection)
-            self._connection = None
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None:
-            self._connection = self._pool.getconn()
-        return self._connection
 
 
 class _Waiting(NamedTuple):

@@ -20,7 +20,7 @@ from api import export
 from api.answer import Answer, in_one_language
 from api.asking import Asker, Wish
 from api.identity import caller, needs
-from api.together import Pool
+from api.pool import Pool
 from domain.errors import Malformed
 from domain.writer import Busy
 from projections import links, runner, timeline

@@ -21,7 +21,8 @@ from litestar.params import FromPath, FromQuery
 from api.answer import Service, datasets
 from api.delivery import VERIFY_QUERY, Deliveries
 from api.identity import Account, caller, needs
-from api.together import Kept, Pool, Results, Together, chained
+from api.pool import Kept, Pool
+from api.together import Results, Together, chained
 from domain import identifiers, places
 from domain.errors import Malformed, Unknown
 from domain.intent import Intent

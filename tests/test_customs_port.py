@@ -14,12 +14,13 @@ import psycopg
 import pytest
 
 from api import customs_outbox
-from api.app import READ_MODELS, open_pool
+from api.app import READ_MODELS
 from api.customs_message import Form, Leaving, heard, tree, write
 from api.customs_port import Port, cargo
 from api.customs_simulator import SCENARIOS, Simulator, Trouble
 from api.formats.trees import inner, messages, text
 from api.identity import Account, open_account
+from api.pool import open_pool
 from domain import declaring_rules
 from domain.declaring import Content
 from domain.journal import Journal

@@ -8,7 +8,7 @@ from threading import Event
 import psycopg
 import pytest
 
-from api.app import open_pool
+from api.pool import open_pool
 from domain import container
 from domain.container import Container, HoldPlaced
 from domain.deciding import LINES, Decider, UnreadableStream, folded

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from api import idempotency, limits
-from api.app import open_pool
 from api.idempotency import Answer, Ask
+from api.pool import open_pool
 from domain.writer import Busy
 from tests.fixtures_api import Served
 from tests.fixtures_node import Node

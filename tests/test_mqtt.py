@@ -17,9 +17,9 @@ import pytest
 from paho.mqtt import publish
 
 from api import supervise
-from api.app import open_pool
 from api.identity import Account, open_account
 from api.mqtt import Bridge
+from api.pool import open_pool
 from api.settings import Broker, Settings, SettingsError
 from domain.journal import Journal
 from domain.writer import Writer

@@ -14,12 +14,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import psycopg
 from litestar import HttpMethod, MediaType, Request, Response, get, route
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.params import FromPath
-from psycopg_pool import ConnectionPool
 
 from api.delivery import Deliveries
 from api.facades import dcsa_filters, dcsa_search, searching
@@ -30,6 +28,7 @@ from api.facades.handing import DCSA_QUERY, hand_over
 from api.facades.paging import Cut, Pairs, Token, decode, encode, foreign
 from api.facades.searching import Made
 from api.identity import caller, needs
+from api.pool import Pool
 from api.problems import log, status_of
 from domain.errors import KouanError, Malformed, Unknown
 from projections import events as lines_of_all
@@ -38,8 +37,6 @@ from projections.timeline import Line
 PATH = "/dcsa/v2"
 VERSION = "2.2.0"
 PAGE, PAGE_MAX = 100, 1_000
-
-Pool = ConnectionPool[psycopg.Connection[Any]]
 
 
 class BadVersion(Malformed):

@@ -23,10 +23,11 @@ from psycopg.types.json import Jsonb
 from api.body import body_of
 from api.facades import callbacks, dcsa_filters
 from api.facades.asking import BadQuery, shown
-from api.facades.dcsa import Pool, links, paged, versioned
+from api.facades.dcsa import links, paged, versioned
 from api.facades.dcsa_filters import ALIASES, CODES, LENGTHS
 from api.facades.paging import CONTROL, Order, foreign
 from api.identity import caller, needs
+from api.pool import Pool
 from domain.errors import Refused, Unknown
 
 SUBSCRIPTIONS_MAX = 100  # of one account

@@ -19,7 +19,6 @@ from litestar import HttpMethod, Request, Response, get, route
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
-from psycopg_pool import ConnectionPool
 
 from api.capture import PATH, VERSIONS
 from api.delivery import Deliveries
@@ -30,6 +29,7 @@ from api.facades.handing import EPCIS_QUERY, hand_over
 from api.facades.paging import Cut, Pairs, Token, decode, encode, foreign
 from api.facades.searching import Event, Made, TooMuchToOrder
 from api.identity import Account, caller, needs
+from api.pool import Pool
 from api.problems import log, status_of
 from domain.errors import KouanError, Malformed, Unknown
 from projections import events as lines_of_all
@@ -39,8 +39,6 @@ PAGE, PAGE_MAX = 30, 1_000
 COUNTED_PAGES_MAX = 10
 SIMPLE = "SimpleEventQuery"
 JSON = "application/json"
-
-Pool = ConnectionPool[psycopg.Connection[Any]]
 
 
 class QueryTooLarge(Malformed):

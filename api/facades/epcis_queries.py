@@ -23,9 +23,10 @@ from api.capture import PATH, VERSIONS
 from api.delivery import Deliveries
 from api.facades import epcis_filters
 from api.facades.asking import BadQuery, shown
-from api.facades.epcis import JSON, Asked, Pool, answer, paged
+from api.facades.epcis import JSON, Asked, answer, paged
 from api.facades.paging import Order, Token, encode, foreign
 from api.identity import caller, needs
+from api.pool import Pool
 from domain.errors import Refused, Unknown
 
 QUERIES_MAX = 100  # of one account

@@ -8,16 +8,15 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from psycopg_pool import ConnectionPool
 
 from api.delivery import Deliveries
 from api.facades.handing import IFTSTA_QUERY, hand_over
 from api.formats import iftsta_writer
 from api.identity import caller, needs
+from api.pool import Pool
 from domain import identifiers
 from domain.errors import Unknown
 from domain.report import Moment, Movement
@@ -26,8 +25,6 @@ from projections.timeline import Line
 
 SENDER = "KOUAN"
 EDIFACT = "application/edifact"  # RFC 1767
-
-Pool = ConnectionPool[psycopg.Connection[Any]]
 
 
 def movement(line: Line) -> Movement:

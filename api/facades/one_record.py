@@ -16,18 +16,17 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import psycopg
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
-from psycopg_pool import ConnectionPool
 
 from api.delivery import Deliveries
 from api.facades.asking import BadQuery, instant, parameters, shown
 from api.facades.handing import ONE_RECORD_QUERY, hand_over
 from api.facades.paging import CONTROL, Pairs
 from api.identity import caller, needs
+from api.pool import Pool
 from api.problems import log, status_of
 from domain import identifiers
 from domain.errors import KouanError, Malformed, Unknown
@@ -45,7 +44,6 @@ TAIL = "/logistics-events"
 ID_CHARS_MAX = 500
 
 Node = dict[str, Any]
-Pool = ConnectionPool[psycopg.Connection[Any]]
 Wanted = Callable[[Line], bool]
 
 

@@ -23,10 +23,10 @@ from litestar.static_files import create_static_files_router
 from api import settle
 from api.asking import Asker, Wish
 from api.identity import COOKIE, SESSION, Account, Gatekeeper
+from api.pool import Pool
 from api.portal import language, view
 from api.portal.language import Lang
 from api.problems import RETRY_AFTER_SECONDS, NoCredential, status_of
-from api.together import Pool
 from api.track import wish as wished
 from billing import tariff
 from domain import identifiers

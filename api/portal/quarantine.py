@@ -23,9 +23,10 @@ from api.formats import registry as formats
 from api.formats.edifact import COUNTS
 from api.identity import Account
 from api.mending import Order
+from api.pool import Pool
 from api.portal.pages import foreign, gate, on_error, ours, page
 from api.problems import WrongRole
-from api.quarantine import MARK, STATES, Listing, Pool, Shown, around
+from api.quarantine import MARK, STATES, Listing, Shown, around
 from domain.errors import KouanError, Refused
 from domain.quarantine import UNRESOLVED, Wanted
 from domain.writer import Writer

@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import msgspec
 
-from api.app import open_pool
+from api.pool import open_pool
 from domain import declaration
 from domain.deciding import Decider
 from domain.declaration import Amended, Declaration
