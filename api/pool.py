@@ -40,11 +40,14 @@ class Kept:
         self._connection: psycopg.Connection[Any] | None = None
 
     def run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
-        """Work that only reads; once more if the connection was lost since the last time."""
+        """Work that only reads; once more if the connection was lost, not if it is the work that takes too long."""
         try:
             return work(self._connected())
         except psycopg.OperationalError:
-            self.give_back()
+            lost = self._connection is not None and self._connection.closed
+            self.give_back()  # whatever state it was left in, the pool sets that right
+            if not lost:
+                raise
             return work(self._connected())
 
     def give_back(self) -> None:
