@@ -264,7 +264,7 @@ async def listing(
     account, now = caller(request), datetime.now(UTC)
     wanted = Wanted(
         party="" if account.role == "operator" else account.account,
-        to=to.replace("\x00", ""),
+        to=to,
         state="open" if standing == "fulfilled" or overdue else standing or "",
         due_before=now if overdue else None,
         before=before,

@@ -124,8 +124,6 @@ async def listing(
 
 def look(pool: Pool, wanted: Wanted, after: str, limit: int = PAGE) -> Listing:
     """A page of the desk. Raises BadCursor."""
-    if any("\x00" in text for text in (wanted.state, wanted.source, wanted.format, wanted.code)):
-        return Listing([], [], after, more=False)
     behind = place(after)
     with pool.connection() as connection:
         found = quarantine.page(connection, wanted, limit + 1, behind)

@@ -250,7 +250,7 @@ async def set_policy(
     by = caller(request).account
 
     def write() -> Source:
-        found = [] if "\x00" in source else sources(pool, source)
+        found = sources(pool, source)
         if not found:
             raise Unknown(f"没有来源 {source[:60]!r} / there is no source {source[:60]!r}", source=source[:60])
         with pool.connection() as connection:

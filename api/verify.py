@@ -193,10 +193,6 @@ def question(account: Account, kind: str, number: str, action: str, place: str) 
             parameter="place",
             value=place[:40],
         )
-    if "\x00" in number:
-        raise identifiers.BadIdentifier(
-            f"号码含有 NUL 字符 / the number holds a NUL character: {number[:60]!r}", value=number[:60]
-        )
     where = places.canonical(place, MODES[kind]) if place.strip() else ""
     return Question(account, f"{kind}:{_stored(kind, number)}", cast("Action", action), where)
 

@@ -65,7 +65,7 @@ async def iftsta(
             lines = timeline.lines(connection, [*own, *others, *strangers])
         return [line for line in journeys.visible(lines, own) if line.stands]
 
-    known = await asyncio.to_thread(look) if "\x00" not in named else []
+    known = await asyncio.to_thread(look)
     lines = [line for line in known if iftsta_writer.sayable([movement(line)])]
     await hand_over(deliveries, account, IFTSTA_QUERY, subject=named, lines=lines)
     if not known:
