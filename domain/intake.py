@@ -112,7 +112,8 @@ class Batch:
             position = self._ask(POSITION)
             seen = self._ask(messages.MESSAGES, uuids([message.message_id for message in came])) if came else ()
             known = self._ask(FACTS, uuids(ids)) if ids else ()
-            heads = self._ask(HEADS, texts(streams.difference(self.heads)))
+            unknown = streams.difference(self.heads)
+            heads = self._ask(HEADS, texts(unknown)) if unknown else ()
         [(last,)] = position
         self.remembered.trust(last)
         self.heads.update({stream: version or 0 for stream, version in heads})
