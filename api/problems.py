@@ -152,7 +152,7 @@ MALFORMED_STATUS = 422
 
 def on_data_error(request: Request[Any, Any, Any], error: psycopg.DataError) -> Response[bytes]:
     """A value that no column can hold: a NUL in a text, a number without end."""
-    log.warning("%s %s: %s", request.method, request.url.path, error)
+    log.warning("%s %s: %s", request.method, request.url.path, error, exc_info=error)
     said = str(error).partition("\n")[0]
     detail = f"有一个值无法存取 / a value cannot be kept or compared: {said}"
     return respond(Problem("/problems/malformed", Malformed.title, MALFORMED_STATUS, detail, request.url.path))
