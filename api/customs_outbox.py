@@ -27,6 +27,7 @@ ACTIONS: dict[type[Fact], Action] = {
     Withdrawn: "withdraw",
     DeletionRequested: "delete",
 }
+TOPICS = {fact.tag_of(kind): action for kind, action in ACTIONS.items()}
 POSITIONS_MAX = 200_000  # that are looked through at a time
 
 # --- filling ---
@@ -35,7 +36,7 @@ AT = """
 SELECT position FROM customs_outbox_position FOR UPDATE
 """
 FOUND = """
-SELECT fact_id, notification_id, originator_id, state
+SELECT fact_id, notification_id, originator_id, topic, state
 FROM cargo_events
 WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s)
 """
@@ -51,7 +52,6 @@ UPDATE customs_outbox_position SET position = %s
 
 def fill(connection: psycopg.Connection[Any], journal: Journal) -> bool:
     """Take what was decided since; rows and position are one transaction. False: everything was taken before."""
-    topics = [fact.tag_of(kind) for kind in ACTIONS]
     with connection.transaction():
         row = connection.execute(AT).fetchone()
         assert row is not None
@@ -59,11 +59,11 @@ def fill(connection: psycopg.Connection[Any], journal: Journal) -> bool:
         upto = min(last, done + POSITIONS_MAX)
         if upto == done:
             return False
-        found = connection.execute(FOUND, (done, upto, topics)).fetchall()
+        found = connection.execute(FOUND, (done, upto, list(TOPICS))).fetchall()
         rows = [
             (fact_id, position, subject, action)
-            for fact_id, position, subject, state in found
-            if (action := _action(fact.read(bytes(state))))
+            for fact_id, position, subject, topic, state in found
+            if (action := _action(topic, fact.read(bytes(state))))
         ]
         if rows:
             connection.execute(PUT, [list(column) for column in zip(*rows, strict=True)])
@@ -71,11 +71,11 @@ def fill(connection: psycopg.Connection[Any], journal: Journal) -> bool:
     return True
 
 
-def _action(told: Fact) -> Action | None:
-    """None for what was lodged elsewhere and only told here."""
+def _action(topic: str, told: Fact) -> Action | None:
+    """None for what was lodged elsewhere and only told here. What cannot be read is not passed over: it may be ours."""
     if isinstance(told, Lodged | Amended) and told.content is None:
         return None
-    return ACTIONS.get(type(told))
+    return TOPICS[topic]
 
 
 # --- emptying ---

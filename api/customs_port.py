@@ -29,7 +29,7 @@ from domain.declaring import Content
 from domain.errors import Malformed
 from domain.fact import digest_id
 from domain.intent import Intent, NewFact
-from domain.journal import Journal
+from domain.journal import Entry, Journal
 from domain.report import Moment, Receipt
 from domain.writer import Busy, Writer
 
@@ -76,7 +76,7 @@ class Port:
             leaving = self._leaving(claimed)
             begun = datetime.now(UTC)
             answer = self.send(leaving)
-        except (httpx.HTTPError, Unanswered) as error:
+        except (httpx.HTTPError, Unanswered, Unsayable) as error:
             self._put_off(claimed, error)
         else:
             self._record(leaving, answer, begun)
@@ -99,9 +99,9 @@ class Port:
         return answer
 
     def _leaving(self, claimed: Claimed) -> Leaving:
-        """The message as its fact tells it, with the numbers that are known by now."""
+        """The message as its fact tells it, with the numbers that are known by now. Raises Unsayable."""
         with self.pool.connection() as connection:
-            entries = self.writer.journal.stream(connection, claimed.subject)
+            entries = self._entries(connection, claimed.subject)
             numbers = customs_outbox.names(connection, claimed.subject)[1:]
         fact = next(entry for entry in entries if entry.fact_id == claimed.message_id).fact
         content = None
@@ -120,6 +120,13 @@ class Port:
             seq=next((number for number in others if number[:1] in LETTERS), ""),
             entry=next((number for number in others if _is_entry(number)), ""),
         )
+
+    def _entries(self, connection: psycopg.Connection[Any], stream: str) -> list[Entry]:
+        try:
+            return self.writer.journal.stream(connection, stream)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise Unsayable(f"事实无法解读 / a fact cannot be read: {why!r}") from error
 
     # --- what became of it ---
 
@@ -186,6 +193,10 @@ class Port:
                 busy = False
             if not busy:
                 over.wait(self.poll_seconds)
+
+
+class Unsayable(Exception):
+    """A fact of the declaration cannot be read; the message waits, with this as its answer, until somebody mends it."""
 
 
 class Unanswered(Exception):

@@ -197,6 +197,22 @@ def test_a_customs_that_is_away_costs_growing_pauses(node: Node) -> None:
     assert timedelta(seconds=20) < pause <= timedelta(seconds=60)
 
 
+def test_a_decision_that_cannot_be_read_stays_in_the_outbox_and_says_why_and_others_leave(node: Node) -> None:
+    broken, whole = lodge(node), lodge(node)
+    with psycopg.connect(node.conninfo) as connection:
+        connection.execute(
+            "UPDATE cargo_events SET state = %s WHERE originator_id = %s", (b"{", f"declaration:{broken}")
+        )
+    with Simulator() as customs, port_to(node.conninfo, customs.url) as port:
+        while port.step():
+            pass
+        assert list(customs.held) == [whole]
+    stays, left = node.rows("SELECT action, state, subject, answer FROM customs_outbox ORDER BY position")
+    assert stays[:3] == ("lodge", "waiting", f"declaration:{broken}")
+    assert "a fact cannot be read" in stays[3]
+    assert left[:3] == ("lodge", "sent", f"declaration:{whole}")
+
+
 def test_a_crash_between_sending_and_marking_repeats_the_message_and_customs_drops_it(node: Node) -> None:
     number = lodge(node)
     with Simulator() as customs, port_to(node.conninfo, customs.url) as crashed:
