@@ -33,7 +33,7 @@ def test_the_block_to_paste_gives_the_answer_shown(tmp_path: Path) -> None:
     """`make run` stands for itself; the rest is run as it is written, on another port and home."""
     port, home = free_port(), tmp_path / "var"
     environ = {**os.environ, "KOUAN_HOME": str(home), "KOUAN_PORT": str(port)}
-    run, report, track = blocks("sh")[:3]
+    run, report, track, verify = blocks("sh")[:4]
     assert run.startswith("make run")
     command = [sys.executable, "-c", START, "run"]
     with subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True) as node:
@@ -45,13 +45,16 @@ def test_the_block_to_paste_gives_the_answer_shown(tmp_path: Path) -> None:
                 break
         try:
             assert re.search(r"track\.query .* 1 ", shown), shown
-            pasted = report.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("var/demo.json", f"{home}/demo.json")
-            answer = json.loads(sh(pasted, environ))
+            answer = json.loads(sh(pasted(report, port, home), environ))
             expected = json.loads(blocks("json")[0])
             assert {**answer, "position": 0} == {**expected, "position": 0}
             number = track.split()[-1]
             told = eventually([sys.executable, "-c", START, "track", number], environ)
             assert [line.rstrip() for line in told.strip().splitlines()] == blocks("text")[0].strip().splitlines()
+            verdict = json.loads(sh(pasted(verify, port, home), environ))
+            assert [reason["code"] for reason in verdict["reasons"]] == ["declaration.missing", "manifest.missing"]
+            assert [rests["fact_id"] for rests in verdict["facts"]] == [answer["receipts"][0]["facts"][0]["fact_id"]]
+            assert verdict["legs"].keys() == {"customs", "arrival", "manifest"}
             curl = shown[shown.index("curl ") :].splitlines()[0]
             assert (
                 json.loads(sh(curl, environ))["number"]
@@ -61,6 +64,11 @@ def test_the_block_to_paste_gives_the_answer_shown(tmp_path: Path) -> None:
             node.terminate()
             node.wait(timeout=60)
     assert node.returncode == 0
+
+
+def pasted(block: str, port: int, home: Path) -> str:
+    """As it is written, but for the node's address and home."""
+    return block.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("var/demo.json", f"{home}/demo.json")
 
 
 def sh(text: str, environ: dict[str, str]) -> str:
