@@ -47,6 +47,7 @@ from api.limits import BODY_BYTES_MAX
 from api.pool import open_pool
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
+from api.settings import Settings
 from api.verify import Verifier
 from billing import metering
 from domain.deciding import Decider
@@ -97,8 +98,9 @@ OPENAPI = OpenAPIConfig(
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
-def build(conninfo: str) -> Litestar:
-    """The web application on a database whose tables are there (api/schema.py)."""
+def build(conninfo: str, settings: Settings | None = None) -> Litestar:
+    """The web application on a database whose tables are there (api/schema.py); settings of the environment."""
+    settings = settings or Settings.read()
     works = Works(conninfo)
     app = Litestar(
         route_handlers=ROUTES,
@@ -109,6 +111,7 @@ def build(conninfo: str) -> Litestar:
             "commerce_decider": _given(works.commerce_decider),
             "deliveries": _given(works.deliveries),
             "pool": _given(works.pool),
+            "settings": _given(settings),
             "verifier": _given(works.verifier),
         },
         middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],

@@ -15,9 +15,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.errors import Malformed
+from projections import suppression
 
 PORT_MAX = 65535
 MQTT_PORT, MQTTS_PORT, MQTT_CLIENT_ID, CLIENT_ID_CHARS_MAX = 1883, 8883, "kouan", 128
+CUSTOMS_FORMS = ("xml", "json")
+THRESHOLD_MAX = 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -43,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_url: str = ""  # KOUAN_MQTT_URL, the broker whose devices are recorded, as of `Broker`; "": none
     mqtt_client_id: str = MQTT_CLIENT_ID  # KOUAN_MQTT_CLIENT_ID, one for each bridge of a broker
     customs_url: str = ""  # KOUAN_CUSTOMS_URL, http(s), where customs takes declarations; "": they wait
+    customs_key: str = ""  # KOUAN_CUSTOMS_KEY, sent there as Authorization: Bearer KEY; "": none is sent
+    customs_form: str = "xml"  # KOUAN_CUSTOMS_FORM, in which declarations are written: xml, json
+    statistics_threshold: int = suppression.THRESHOLD  # KOUAN_STATISTICS_THRESHOLD, the least group that is shown
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -60,6 +66,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             mqtt_url=_mqtt_url(environ),
             mqtt_client_id=_mqtt_client_id(environ),
             customs_url=_customs_url(environ),
+            customs_key=_customs_key(environ),
+            customs_form=_one_of(environ, "KOUAN_CUSTOMS_FORM", default="xml", allowed=CUSTOMS_FORMS),
+            statistics_threshold=_whole(
+                environ, "KOUAN_STATISTICS_THRESHOLD", default=suppression.THRESHOLD, largest=THRESHOLD_MAX
+            ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -77,6 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "KOUAN_MQTT_URL": self.mqtt_url,
             "KOUAN_MQTT_CLIENT_ID": self.mqtt_client_id,
             "KOUAN_CUSTOMS_URL": self.customs_url,
+            "KOUAN_CUSTOMS_KEY": self.customs_key,
+            "KOUAN_CUSTOMS_FORM": self.customs_form,
+            "KOUAN_STATISTICS_THRESHOLD": str(self.statistics_threshold),
         }
 
 
@@ -172,6 +186,16 @@ def _customs_url(environ: Mapping[str, str]) -> str:
             variable="KOUAN_CUSTOMS_URL",
         )
     return text
+
+
+def _customs_key(environ: Mapping[str, str]) -> str:
+    text = environ.get("KOUAN_CUSTOMS_KEY") or ""
+    if text.isascii() and text.isprintable():
+        return text
+    raise SettingsError(  # it is a secret: it may not be shown
+        "KOUAN_CUSTOMS_KEY 只能含可打印的 ASCII 字符 / KOUAN_CUSTOMS_KEY must be printable ASCII",
+        variable="KOUAN_CUSTOMS_KEY",
+    )
 
 
 def _database_url(environ: Mapping[str, str]) -> str:

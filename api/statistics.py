@@ -7,7 +7,6 @@ Figures are of groups only, never of one enterprise: small groups are not shown 
 import asyncio
 import csv
 import io
-import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from api.answer import CLEARANCE, MANIFEST
 from api.delivery import Deliveries, Item
 from api.identity import caller, needs
 from api.pool import Pool
+from api.settings import Settings
 from api.words import MODES, Pair
 from billing import tariff
 from domain import places
@@ -33,8 +33,6 @@ from projections.measures import MEASURES, Measure
 from projections.statistics import GROUPS_MAX, ZONE, Group, Period
 
 SUMMARY = Item(tariff.STATISTICS_SUMMARY, "government")
-THRESHOLD = "KOUAN_STATISTICS_THRESHOLD"
-THRESHOLD_MAX = 1_000
 MONTHS_MAX = 36
 SECONDS_MAX = 10
 VALUE_CHARS_MAX = 200
@@ -118,9 +116,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/v1/statistics", guards=[needs()], tags=["statistics"], sync_to_thread=False)
-def measures() -> Measures:
+def measures(settings: NamedDependency[Settings]) -> Measures:
     """What is measured, and by which dimensions it can be told apart."""
-    return Measures([told(each) for each in MEASURES.values()], threshold())
+    return Measures([told(each) for each in MEASURES.values()], settings.statistics_threshold)
 
 
 @get("/v1/statistics/{measure:str}", guards=[needs()], tags=["statistics"])
@@ -130,6 +128,7 @@ async def summary(
     *,
     pool: NamedDependency[Pool],
     deliveries: NamedDependency[Deliveries],
+    settings: NamedDependency[Settings],
     by: FromQuery[str] = "month",
     since: FromQuery[str] = "",
     until: FromQuery[str] = "",
@@ -145,7 +144,8 @@ async def summary(
     }
     _refuse_others(request, wanted)
     period = months(since, until, datetime.now(UTC))
-    made = await asyncio.to_thread(figures, pool, wanted, dimensions, period, only)
+    least = settings.statistics_threshold
+    made = await asyncio.to_thread(figures, pool, wanted, dimensions, period, only, least=least)
     shown = sum(not each.suppressed for each in made.groups)
     await deliveries.record(
         caller(request),
@@ -165,14 +165,6 @@ ROUTES = (measures, summary)
 
 
 # --- the question ---
-
-
-def threshold() -> int:
-    """The least group that is shown. Raises Malformed for a setting that cannot be used."""
-    said = os.environ.get(THRESHOLD) or str(suppression.THRESHOLD)
-    if not (said.isascii() and said.isdigit() and 1 <= int(said) <= THRESHOLD_MAX):
-        raise Malformed(f"{THRESHOLD} 须为 1 至 {THRESHOLD_MAX} 的整数 / {THRESHOLD} must be a whole number: {said!r}")
-    return int(said)
 
 
 def asked(measure: Measure, by: str) -> list[str]:
@@ -234,9 +226,10 @@ def _month(field: str, said: str) -> int:
 # --- the answer ---
 
 
-def figures(pool: Pool, measure: Measure, by: Sequence[str], period: Period, only: dict[str, str]) -> Summary:
-    """Counted, and what must not be shown taken out. Raises TooWide."""
-    least = threshold()
+def figures(
+    pool: Pool, measure: Measure, by: Sequence[str], period: Period, only: dict[str, str], *, least: int
+) -> Summary:
+    """Counted, and what must not be shown taken out: groups smaller than `least`. Raises TooWide."""
     with pool.connection() as connection, connection.transaction():
         connection.execute(f"SET LOCAL statement_timeout = '{SECONDS_MAX}s'")
         position = runner.position(connection, statistics.NAME)

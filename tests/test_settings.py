@@ -36,6 +36,11 @@ def test_the_home_is_absolute_whatever_was_given(monkeypatch: pytest.MonkeyPatch
         ("KOUAN_DATABASE_URL", "postgresql://[::1"),
         ("KOUAN_MQTT_URL", "http://broker"),
         ("KOUAN_MQTT_CLIENT_ID", "a\tb"),
+        ("KOUAN_CUSTOMS_KEY", "a\nb"),
+        ("KOUAN_CUSTOMS_FORM", "edi"),
+        ("KOUAN_STATISTICS_THRESHOLD", "none"),
+        ("KOUAN_STATISTICS_THRESHOLD", "0"),
+        ("KOUAN_STATISTICS_THRESHOLD", "1001"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_in_one_line(variable: str, value: str) -> None:
@@ -52,6 +57,9 @@ def test_a_password_never_appears_in_the_refusal() -> None:
     assert "hunter2" not in str(refusal.value)
     assert refusal.value.__cause__ is None
     with pytest.raises(SettingsError) as refusal:
+        Settings.read({"KOUAN_CUSTOMS_KEY": "hunter2\n"})
+    assert "hunter2" not in str(refusal.value)
+    with pytest.raises(SettingsError) as refusal:
         Settings.read({"KOUAN_MQTT_URL": "mqtt://bridge:hunter2@broker:port"})
     assert "hunter2" not in str(refusal.value)
 
@@ -60,6 +68,7 @@ def test_a_child_reads_the_same_settings_back() -> None:
     settings = Settings.read(
         {"KOUAN_PORT": "8123", "KOUAN_LOG_LEVEL": "DEBUG", "KOUAN_WORKERS": "2", "KOUAN_DATABASE_URL": "host=x"}
         | {"KOUAN_MQTT_URL": "mqtts://u:p@broker", "KOUAN_MQTT_CLIENT_ID": "kouan-2"}
+        | {"KOUAN_CUSTOMS_KEY": "k", "KOUAN_CUSTOMS_FORM": "json", "KOUAN_STATISTICS_THRESHOLD": "9"}
     )
     assert Settings.read(settings.environment()) == settings
 

@@ -7,7 +7,10 @@ from itertools import product
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
+from api.app import build
+from api.settings import Settings
 from projections.measures import MEASURES
 from tests.fixtures_node import Node
 from tests.test_statistics import Told, at, told
@@ -106,12 +109,13 @@ def test_a_share_is_of_rounded_counts_and_not_given_for_a_few(node: Node) -> Non
     }
 
 
-def test_the_operator_says_from_which_size_on_groups_are_shown(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    node.tell(*declarations("2301", 3))
-    monkeypatch.setenv("KOUAN_STATISTICS_THRESHOLD", "3")
-    assert groups(node, "acceptance", by="customs")[("2301",)]["count"] == 3
-    monkeypatch.setenv("KOUAN_STATISTICS_THRESHOLD", "none")
-    assert node.get("/v1/statistics/acceptance").status_code == 422
+def test_the_operator_says_from_which_size_on_groups_are_shown(database: str) -> None:
+    settings = Settings.read({"KOUAN_STATISTICS_THRESHOLD": "3"})
+    with TestClient(build(database, settings), raise_server_exceptions=False) as client:
+        node = Node(database, client)
+        node.tell(*declarations("2301", 3))
+        assert groups(node, "acceptance", by="customs")[("2301",)]["count"] == 3
+        assert node.get("/v1/statistics").json()["threshold"] == 3
 
 
 def test_the_figures_come_as_csv_with_both_languages_and_no_formula(node: Node) -> None:
