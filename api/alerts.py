@@ -17,19 +17,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from api.answer import Service
-from api.delivery import Deliveries, Item
+from api.delivery import Item
 from api.identity import caller, needs
 from api.pool import Pool
+from api.way_out import Looking, WayOut
 from billing import tariff
 from domain import identifiers
 from domain.errors import Malformed
-from projections import alerts, freshness
+from projections import alert_sight, alerts, freshness
 from projections.alert_rules import FAMILIES, RULES, Rule
 from projections.alerts import PAGE_MAX, Alert, Asked, Choice
 from projections.freshness import Heard, Silence
 
 ALERTS_QUERY = Item(tariff.ALERTS_QUERY, "government")
 PAGE = 100
+PAGES_MAX = 10  # that are looked through for one that shows something
 EXTENT_MAX = 200
 CODES = frozenset({rule.code for rule in RULES} | {rule.condition for rule in RULES})
 
@@ -43,7 +45,7 @@ class BadAlerts(Malformed):
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest first. `next`: ask again with `after=` it for those behind; "" if there are none."""
+    """The newest first; fewer than `limit` does not mean the end. `next`: go on with `after=` it; "" at the end."""
 
     alerts: list[Alert]
     now: datetime  # the moment by which active and cleared were told apart
@@ -54,8 +56,7 @@ class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
 @get("/v1/alerts", guards=[needs()], tags=["alerts"])
 async def listed(
     request: Request[Any, Any, Any],
-    pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
     *,
     subject: FromQuery[str] = "",
     code: FromQuery[str] = "",
@@ -77,21 +78,24 @@ async def listed(
         limit=limit,
     )
 
-    def read() -> list[Alert]:
-        with pool.connection() as connection:
-            return alerts.alerts(connection, asked)
-
-    found = await asyncio.to_thread(read)
-    await deliveries.record(
-        caller(request),
-        ALERTS_QUERY,
-        subject=subject,
-        count=len(found),
-        result="ok" if found else "empty",
-        datasets=sorted({DATASETS[each.code] for each in found}),
+    return await way_out.hand_over(
+        caller(request), ALERTS_QUERY, lambda looking: _page(looking, asked), subject=subject
     )
-    behind = _cursor(found[-1]) if len(found) == limit else ""
-    return AlertPage(alerts=found, now=asked.now, next=behind)
+
+
+def _page(looking: Looking, asked: Asked) -> AlertPage:
+    """What is shown of the first alerts; looked on behind them as long as nothing is, but not for ever."""
+    rest, behind = asked, ""
+    kept: list[Alert] = []
+    for _ in range(PAGES_MAX):
+        found = alerts.alerts(looking.look, rest)
+        kept = alert_sight.alerts(looking.look, found)
+        behind = _cursor(found[-1]) if len(found) == asked.limit else ""
+        if kept or not behind:
+            break
+        rest = msgspec.structs.replace(rest, after=_place(behind))
+    looking.drew_on(sorted({DATASETS[each.code] for each in kept}), len(kept))
+    return AlertPage(alerts=kept, now=asked.now, next=behind)
 
 
 def _code(code: str) -> str:

@@ -22,6 +22,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from api import alerts as alerts_api
+from api import audit as audit_api
 from api import (
     capture,
     crosscheck,
@@ -40,20 +41,49 @@ from api import (
 )
 from api import statistics as statistics_api
 from api.asking import Asker
+from api.capacity import Capacity, Places
 from api.delivery import Deliveries
 from api.facades import routes as facades
+from api.govern import routes as govern
+from api.govern.acts import Desk
+from api.govern.book import Book
 from api.identity import Authentication, Gatekeeper
+from api.leases import Limiter
 from api.limits import BODY_BYTES_MAX
-from api.pool import open_pool
+from api.login import ca_routes, card_routes, door, oidc, provider, trust_routes
+from api.login import issuer as issuer_routes
+from api.login import routes as login
+from api.login.issuer import Issuer
+from api.login.tokens import Tokens
+from api.login.vault import Vault
+from api.pool import open_pool, open_readers
+from api.portal import account as account_pages
+from api.portal import govern as govern_pages
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
+from api.rates import Doorstep, Rates, policies
+from api.register import Register
 from api.settings import Settings
+from api.trail import Trail
 from api.verify import Verifier
+from api.way_out import WayOut
 from billing import metering
 from domain.deciding import Decider
 from domain.journal import Journal
 from domain.writer import Writer
-from projections import alerts, catalogue, clocks, freshness, instructions, links, runner, statistics, timeline, usage
+from projections import (
+    alerts,
+    catalogue,
+    clocks,
+    freshness,
+    handovers,
+    instructions,
+    links,
+    runner,
+    statistics,
+    timeline,
+    usage,
+)
 from projections.runner import ReadModel
 
 READ_MODELS: tuple[ReadModel, ...] = (
@@ -66,6 +96,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(statistics),
     runner.model(catalogue),
     usage.model(metering.measure),
+    runner.model(handovers),
 )
 ROUTES: tuple[Any, ...] = (
     report.reports,
@@ -86,6 +117,17 @@ ROUTES: tuple[Any, ...] = (
     *eta.ROUTES,
     *verify.ROUTES,
     crosscheck.cross_check,
+    *card_routes.ROUTES,
+    *issuer_routes.ROUTES,
+    *provider.ROUTES,
+    *oidc.ROUTES,
+    *trust_routes.ROUTES,
+    *ca_routes.ROUTES,
+    *login.ROUTES,
+    *audit_api.ROUTES,
+    *govern.ROUTES,
+    *account_pages.ROUTES,
+    *govern_pages.ROUTES,
     *pages.ROUTES,
     *facades.ROUTES,
 )
@@ -95,13 +137,17 @@ OPENAPI = OpenAPIConfig(
     path="/schema",
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],  # no page from elsewhere
 )
+OPEN_PATHS = [
+    *("^/health", "^/schema", "^/static", "^/v1/formats"),
+    *(r"^/\.well-known/", "^/token$", "^/userinfo$"),  # credentials of their own kind
+]
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
 def build(conninfo: str, settings: Settings | None = None) -> Litestar:
     """The web application on a database whose tables are there (api/schema.py); settings of the environment."""
     settings = settings or Settings.read()
-    works = Works(conninfo)
+    works = Works(conninfo, settings)
     app = Litestar(
         route_handlers=ROUTES,
         dependencies={
@@ -112,24 +158,46 @@ def build(conninfo: str, settings: Settings | None = None) -> Litestar:
             "deliveries": _given(works.deliveries),
             "pool": _given(works.pool),
             "settings": _given(settings),
+            "trail": _given(works.trail),
+            "issuer": _given(works.issuer),
+            "tokens": _given(works.tokens),
+            "register": _given(works.register),
+            "desk": _given(works.desk),
+            "way_out": _given(works.way_out),
             "verifier": _given(works.verifier),
         },
-        middleware=[DefineMiddleware(Authentication, exclude=["^/health", "^/schema", "^/static", "^/v1/formats"])],
+        middleware=_layers(works, settings),
+        guards=[door.unforged, door.within_scope],
         before_request=problems.without_nul,
         exception_handlers=problems.HANDLERS,
+        after_exception=[works.trail.denied],
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[works.lifespan],
         openapi_config=OPENAPI,
     )
-    app.state.gatekeeper = Gatekeeper(works.pool)
+    app.state.gatekeeper = Gatekeeper(works.pool, settings)
+    app.state.vault = Vault(settings)
     app.state.asker = works.asker
+    app.state.trail = works.trail
+    app.state.tokens = works.tokens
+    app.state.limiter = works.limiter
     return app
+
+
+def _layers(works: "Works", settings: Settings) -> list[DefineMiddleware]:
+    """About every route, from the outside to the inside."""
+    return [
+        DefineMiddleware(Doorstep, limiter=works.limiter),
+        DefineMiddleware(Authentication, exclude=OPEN_PATHS),
+        DefineMiddleware(Rates, limiter=works.limiter),
+        DefineMiddleware(Capacity, places=Places.of(settings)),
+    ]
 
 
 class Works:
     """What runs behind the routes of one process."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, settings: Settings) -> None:
         self.journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
         self.cargo, self.commerce = (Writer(journal) for journal in self.journals)
         self.pool = open_pool(conninfo)
@@ -137,15 +205,25 @@ class Works:
             Decider(writer, self.pool) for writer in (self.cargo, self.commerce)
         )
         self.deliveries = Deliveries(self.commerce, self.pool)
-        self.asker = Asker(self.pool, self.deliveries)
-        self.verifier = Verifier(self.pool, self.deliveries)
+        self.trail = Trail(self.commerce)
+        self.tokens = Tokens(self.pool)
+        self.issuer = Issuer(self.pool, Vault(settings))
+        self.readers = open_readers(conninfo)
+        self.register = Register(self.pool)
+        self.desk = Desk(self.register, Book(self.pool), self.commerce_decider, self.trail, self.pool)
+        self.way_out = WayOut(self.readers, self.register, self.deliveries)
+        self.asker = Asker(self.pool, self.way_out)
+        self.verifier = Verifier(self.pool, self.way_out)
+        self.limiter = Limiter(self.pool, policies(settings))
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """At the end whoever waits is answered, and what is queued is written."""
         yield
-        for each in (self.asker, self.verifier, self.cargo_decider, self.commerce_decider, self.cargo, self.commerce):
+        asked = (self.limiter, self.asker, self.verifier, self.cargo_decider, self.commerce_decider)
+        for each in (*asked, self.trail, self.cargo, self.commerce):
             each.stop()
+        self.readers.close()
         self.pool.close()
         for journal in self.journals:
             journal.close()

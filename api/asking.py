@@ -11,28 +11,34 @@ thread of its own: what was remembered is of no use to it.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 
 from api.answer import Answer, answer, datasets, witnesses
-from api.delivery import TRACK_QUERY, Deliveries
+from api.delivery import TRACK_QUERY, Delivered
 from api.identity import Account
 from api.pool import Kept, Pool
-from api.together import Results, Together, chained
+from api.together import Moved, Results, Together, chained
+from api.way_out import ATTEMPTS_MAX, Looking, WayOut, leaves
 from domain import identifiers
-from domain.errors import Unknown
+from domain.errors import KouanError, Unknown
 from domain.intent import Intent
+from domain.permission import Channel
 from domain.writer import Busy
-from projections import freshness, links, nearby, timeline
+from projections import freshness, links, nearby, shown, sight, timeline
 from projections.freshness import Silence
 from projections.nearby import Near
+from projections.rights import Barred, View
+from projections.sight import Look, Outdated
+from projections.timeline import Line
 
 REMEMBERED_BYTES_MAX = 64_000_000
+VIEWS_MAX = 10_000  # told apart; then what was made for them is forgotten
 SILENCE_SECONDS = 5.0  # for so long it is taken as known which sources are silent
 
 
@@ -56,53 +62,54 @@ class Made(NamedTuple):
     body: bytes  # up to its sources, which change without it
     lines: int
     datasets: tuple[str, ...]
+    permissions: tuple[str, ...]
     sources: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """What became of one question."""
+
+    made: Made | None  # None: nothing that the caller may see
+    position: int  # of the cargo journal, up to which is told
+    asof: int  # position of the register on which it rests
 
 
 class Asker:
     """Answers the questions of one process."""
 
-    def __init__(self, pool: Pool, deliveries: Deliveries) -> None:
+    def __init__(self, pool: Pool, way_out: WayOut) -> None:
+        """`pool`: connections of the node itself, for what is nobody's cargo."""
         self.pool = pool
-        self.deliveries = deliveries
-        self._made: OrderedDict[str, Made] = OrderedDict()
+        self.way_out = way_out
+        self._made: OrderedDict[tuple[str, int], Made] = OrderedDict()
         self._made_bytes = 0
+        self._views: dict[View, int] = {}  # a number for each: what was made for one is for those who see the same
         self._silent: dict[str, Silence] = {}
         self._silent_known_until = 0.0  # monotonic
-        self._kept = Kept(pool)
+        self._kept = Kept(way_out.readers)
+        self._dressed: tuple[object, View] | None = None
         self._questions: Together[Question] = Together("asker", self._serve)
 
     async def ask(self, account: Account, number: str) -> bytes:
-        """The answer as JSON, once its delivery is durable. Raises Unknown, or Busy."""
-        return await self._questions.ask(Question(account, identifiers.stored(number)))
+        """The answer as JSON, once its delivery is durable. Raises Unknown, Barred or Busy."""
+        question = Question(account, identifiers.stored(number))
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await self._questions.ask(question)
+            except Moved:
+                await asyncio.to_thread(self.way_out.register.refresh)
+        raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
 
     async def answer(self, account: Account, number: str) -> Answer:
         """The same as a record."""
         return msgspec.json.decode(await self.ask(account, number), type=Answer)
 
-    async def look(self, account: Account, number: str, wish: Wish, channel: str = "query") -> Answer:
-        """The answer to a question with a wish, once its delivery is durable. Raises Unknown, or Busy."""
+    async def look(self, account: Account, number: str, wish: Wish, channel: Channel = "query") -> Answer:
+        """The answer to a question with a wish, once its delivery is durable. Raises Unknown, Barred or Busy."""
         asked = identifiers.stored(number)
-        found: Answer | Unknown
-        try:
-            found = await asyncio.to_thread(self._look, asked, wish)
-        except Unknown as error:
-            found = error
-        except psycopg.OperationalError:
-            raise _unreachable() from None
-        told = found.lines if isinstance(found, Answer) else []
-        await self.deliveries.record(
-            account,
-            TRACK_QUERY,
-            subject=asked,
-            count=len(told),
-            result="ok" if isinstance(found, Answer) else "empty",
-            datasets=datasets(told),
-            channel=channel,
+        return await self.way_out.hand_over(
+            account, TRACK_QUERY, lambda looking: self._look(looking, asked, wish), subject=asked, channel=channel
         )
-        if isinstance(found, Unknown):
-            raise found
-        return found
 
     def stop(self) -> None:
         """Answer who waits, then end."""
@@ -112,103 +119,163 @@ class Asker:
     # --- in the thread ---
 
     def _serve(self, questions: Sequence[Question]) -> "Future[Results]":
-        numbers = list(dict.fromkeys(question.number for question in questions))
         now = datetime.now(UTC)
-        made, position, silent = self._kept.run(lambda connection: self._found(connection, numbers, now))
-        results = [_result(question.number, made.get(question.number), silent, position) for question in questions]
-        intents = [self._delivery(question, made.get(question.number), now) for question in questions]
-        return chained(cast("Future[object]", self.deliveries.writer.submit(intents)), results)
+        results: list[bytes | Exception] = []
+        intents: list[Intent] = []
+        silent = self._silences(now)
+        for question, found in zip(questions, self._found(questions, now), strict=True):
+            if isinstance(found, KouanError):
+                results.append(found)
+                intents.append(Intent())
+                continue
+            results.append(_result(question.number, found, silent))
+            intents.append(
+                self.way_out.deliveries.intent(question.account, TRACK_QUERY, now, _delivered(question, found))
+            )
+        return chained(self.way_out.deliveries.writer.submit(intents), results)
 
-    def _found(
-        self, connection: psycopg.Connection[Any], numbers: Sequence[str], now: datetime
-    ) -> tuple[dict[str, Made], int, dict[str, Silence]]:
-        made, position = self._make(connection, numbers)
-        return made, position, self._silences(connection, now)
+    def _found(self, questions: Sequence[Question], now: datetime) -> Sequence[Found | KouanError]:
+        """What is told to each; those who see the same share what is read."""
+        while True:
+            try:
+                return self._kept.run(lambda connection: self._by_view(connection, questions, now))
+            except Outdated:
+                self.way_out.register.refresh()
 
-    def _silences(self, connection: psycopg.Connection[Any], now: datetime) -> dict[str, Silence]:
+    def _by_view(
+        self, connection: psycopg.Connection[Any], questions: Sequence[Question], now: datetime
+    ) -> Sequence[Found | KouanError]:
+        told: list[Found | KouanError] = []
+        groups: dict[int, tuple[View, list[int]]] = {}
+        for place, question in enumerate(questions):
+            try:
+                view = self.way_out.register.view(question.account, "query", at=now)
+            except Barred as error:
+                told.append(error)
+                continue
+            told.append(Found(None, 0, view.asof))
+            groups.setdefault(id(view), (view, []))[1].append(place)
+        for view, places in groups.values():
+            numbers = list(dict.fromkeys(questions[place].number for place in places))
+            made, position = self._make(self._through(connection, view), numbers)
+            for place in places:
+                told[place] = Found(made.get(questions[place].number), position, view.asof)
+        return told
+
+    def _through(self, connection: psycopg.Connection[Any], view: View) -> Look:
+        """The thread's connection, dressed for a view unless it is already."""
+        if self._dressed is None or self._dressed[0] is not connection or self._dressed[1] is not view:
+            self._dressed = None
+            sight.dress(connection, view)
+            self._dressed = (connection, view)
+        return Look(connection, view)
+
+    def _silences(self, now: datetime) -> dict[str, Silence]:
         if time.monotonic() >= self._silent_known_until:
-            self._silent = {each.source: each for each in freshness.late(connection, None, now)}
+            with self.pool.connection() as connection:
+                self._silent = {each.source: each for each in freshness.late(connection, None, now)}
             self._silent_known_until = time.monotonic() + SILENCE_SECONDS
         return self._silent
 
-    def _delivery(self, question: Question, made: Made | None, now: datetime) -> Intent:
-        return self.deliveries.intent(
-            question.account,
-            TRACK_QUERY,
-            now,
-            subject=question.number,
-            count=made.lines if made else 0,
-            result="ok" if made else "empty",
-            datasets=made.datasets if made else (),
-        )
-
     # --- answers ---
 
-    def _make(self, connection: psycopg.Connection[Any], numbers: Sequence[str]) -> tuple[dict[str, Made], int]:
-        """What is told of each number that is known, and up to which position."""
+    def _make(self, look: Look, numbers: Sequence[str]) -> tuple[dict[str, Made], int]:
+        """What is told of each number that is known to who looks, and up to which position."""
         candidates = [[f"{kind}:{number}" for kind in identifiers.kind_of(number)] for number in numbers]
-        found, position = nearby.near(connection, candidates, range(len(numbers)))
+        found, position = nearby.near(look, candidates, range(len(numbers)))
         silent = [subject for near in found for subject in near.own if subject not in near.tips]
-        named = links.known(connection, silent) if silent else set()
+        named = links.known(look.connection, silent) if silent else set()
         told = {}
         for number, near in zip(numbers, found, strict=True):
-            own = tuple(subject for subject in near.own if subject in near.tips or subject in named)
-            if own:
-                told[number] = self._answer(connection, number, near._replace(own=own), position)
+            doubtful = near.tips or near.mine or not named.isdisjoint(near.own)
+            if doubtful and (made := self._answer(look, number, near, position)):
+                told[number] = made
         return told, position
 
-    def _answer(self, connection: psycopg.Connection[Any], number: str, near: Near, position: int) -> Made:
-        made = self._made.get(number)
+    def _answer(self, look: Look, number: str, near: Near, position: int) -> Made | None:
+        """None if nothing of it is shown."""
+        assert look.view is not None
+        key = (number, self._number_of(look.view))
+        made = self._made.get(key)
         if made is not None and made.near == near:
-            self._made.move_to_end(number)
+            self._made.move_to_end(key)
             return made
-        lines = timeline.lines(connection, near.subjects)
-        fresh = answer(number, near.own, lines, position)
+        lines = shown.lines(look, near.subjects, mine=near.mine)
+        own = _own(near.own, lines, near.mine) or _once_named(look, near.own)
+        if not own:
+            return None
+        fresh = answer(number, own, lines, position)
         body = msgspec.json.encode(fresh).rpartition(b',"sources":')[0]
-        made = Made(near, body, len(fresh.lines), tuple(datasets(fresh.lines)), tuple(witnesses(fresh.lines)))
-        self._remember(number, made)
+        drawn = tuple(datasets(fresh.lines))
+        made = Made(near, body, len(fresh.lines), drawn, leaves(look.view, drawn), tuple(witnesses(fresh.lines)))
+        self._remember(key, made)
         return made
+
+    def _number_of(self, view: View) -> int:
+        same = msgspec.structs.replace(view, asof=0, until=None)
+        if len(self._views) >= VIEWS_MAX:
+            self._views.clear()
+            self._made.clear()
+            self._made_bytes = 0
+        return self._views.setdefault(same, len(self._views))
 
     # --- one by one ---
 
-    def _look(self, number: str, wish: Wish) -> Answer:
+    def _look(self, looking: Looking, number: str, wish: Wish) -> Answer:
         """Raises Unknown if nothing was known of the number, or of that journey, at that moment."""
+        look = looking.look
         candidates = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
-        with self.pool.connection() as connection:
-            position = timeline.position(connection)
-            [others] = links.reached(connection, [candidates], wish.known_at)
-            [strangers] = links.strangers(connection, [[*candidates, *others]])
-            lines = timeline.lines(connection, [*candidates, *others, *strangers], wish.known_at)
-            told = {name for line in lines for name in (line.subject, *line.refs)}
-            named = links.known(connection, candidates) if wish.known_at is None else ()
-            own = [subject for subject in candidates if subject in told or subject in named]
-            if not own:
-                raise _unknown(number)
-            made = answer(number, own, lines, position, journey=wish.journey, withdrawn=wish.withdrawn)
-            if wish.known_at is not None:
-                return made  # who was silent then is not kept
-            silent = freshness.late(connection, witnesses(made.lines), datetime.now(UTC))
-            return msgspec.structs.replace(made, sources=silent)
+        position = timeline.position(look.connection)
+        [others] = links.reached(look, [candidates], wish.known_at)
+        [strangers] = links.strangers(look.connection, [[*candidates, *others]])
+        lines = shown.lines(look, [*candidates, *others, *strangers], wish.known_at)
+        own = _own(candidates, lines, ())
+        if not own and wish.known_at is None:
+            own = _once_named(look, candidates)
+        if not own:
+            raise _unknown(number)
+        made = answer(number, own, lines, position, journey=wish.journey, withdrawn=wish.withdrawn)
+        looking.found(made.lines)
+        if wish.known_at is not None:
+            return made  # who was silent then is not kept
+        silent = self._silences(datetime.now(UTC))
+        sources = [silent[source] for source in witnesses(made.lines) if source in silent]
+        return msgspec.structs.replace(made, sources=sources)
 
-    def _remember(self, number: str, made: Made) -> None:
-        before = self._made.pop(number, None)
+    def _remember(self, key: tuple[str, int], made: Made) -> None:
+        before = self._made.pop(key, None)
         self._made_bytes += len(made.body) - (len(before.body) if before else 0)
-        self._made[number] = made
+        self._made[key] = made
         while self._made_bytes > REMEMBERED_BYTES_MAX:
             _, oldest = self._made.popitem(last=False)
             self._made_bytes -= len(oldest.body)
 
 
-def _result(number: str, made: Made | None, silent: dict[str, Silence], position: int) -> bytes | Exception:
+def _own(candidates: Sequence[str], lines: Sequence[Line], mine: Collection[str]) -> list[str]:
+    """Those of a number's subjects of which something is told: by themselves, by what names them, or as one's own."""
+    told = {name for line in lines for name in (line.subject, *line.refs)}.union(mine)
+    return [subject for subject in candidates if subject in told]
+
+
+def _once_named(look: Look, candidates: Sequence[str]) -> list[str]:
+    """Those that were named once, be it withdrawn since, by what the view shows."""
+    return [subject for subject in candidates if links.once_named(look, subject)]
+
+
+def _delivered(question: Question, found: Found) -> Delivered:
+    made = found.made
+    if made is None:
+        return Delivered(question.number, register=found.asof)
+    return Delivered(question.number, made.lines, "ok", made.datasets, made.permissions, "query", found.asof)
+
+
+def _result(number: str, found: Found, silent: dict[str, Silence]) -> bytes | Exception:
+    made = found.made
     if made is None:
         return _unknown(number)
     sources = [silent[source] for source in made.sources if source in silent]
-    return b'%b,"sources":%b,"position":%d}' % (made.body, msgspec.json.encode(sources), position)
+    return b'%b,"sources":%b,"position":%d}' % (made.body, msgspec.json.encode(sources), found.position)
 
 
 def _unknown(number: str) -> Unknown:
     return Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
-
-
-def _unreachable() -> Busy:
-    return Busy("数据库暂不可用 / the database cannot be reached; try again")

@@ -5,8 +5,9 @@ journal, written with the delivery in one transaction, before anything leaves. T
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -17,10 +18,12 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
-from api.answer import Service, datasets
-from api.delivery import VERIFY_CROSS_CHECK, Deliveries
+from api.answer import Service
+from api.delivery import VERIFY_CROSS_CHECK, Delivered, Deliveries
 from api.identity import Account, caller, needs
 from api.pool import Pool
+from api.way_out import ATTEMPTS_MAX, WayOut, leaves
+from domain.datasets import DECLARATIONS
 from domain.declaration import Amended, CompletionLodged, Lodged
 from domain.declaring import Content
 from domain.delivery import DeliveryMade, VerificationMade, new_id
@@ -28,9 +31,10 @@ from domain.errors import Malformed
 from domain.identifiers import BadIdentifier
 from domain.intent import Intent, NewFact
 from domain.writer import Busy, Writer
-from projections import crosscheck, links, timeline
+from projections import crosscheck, links, shown, sight, timeline
 from projections.crosscheck import Asked, Compared
-from projections.timeline import Line
+from projections.rights import View
+from projections.sight import Outdated
 
 SUBJECTS_MAX = 2_000  # of a consignment that is looked through
 
@@ -54,15 +58,18 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 TOLD = {200: ResponseSpec(Checked, generate_examples=False, description="Field by field")}
 
 
-@post("/v1/verify/cross-check", guards=[needs("operator")], tags=["verify"], responses=TOLD, status_code=200)
+@post("/v1/verify/cross-check", guards=[needs("officer", "operator")], tags=["verify"], responses=TOLD, status_code=200)
 async def cross_check(
     request: Request[Any, Any, Any],
     data: JSONBody[Asked],
     pool: NamedDependency[Pool],
     cargo: NamedDependency[Writer],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
-    """Compare an agency's fields with what is known; each is equal, different or unknown, with both values."""
+    """Compare an agency's fields with what is known; each is equal, different or unknown, with both values.
+
+    Compared is what the agency sees in whole: as owner, under a permission or an agreement. The rest is unknown.
+    """
     subjects = crosscheck.subjects(data)
     if not subjects:
         raise NothingToCompare(
@@ -72,26 +79,49 @@ async def cross_check(
     for subject in subjects:
         if "\x00" in subject:
             raise BadIdentifier(f"号码含有 NUL 字符 / a number holds a NUL character: {subject[:60]!r}")
+    comparing = partial(_look, way_out, pool, cargo, asked=data, subjects=subjects)
     try:
-        answer, rests = await asyncio.to_thread(_look, pool, cargo, data, subjects)
+        return Response(await _handed_over(way_out, caller(request), data, comparing), media_type=MediaType.JSON)
     except psycopg.OperationalError:
         raise Busy("数据库暂不可用 / the database cannot be reached; try again") from None
-    if not answer.fields:
-        raise NothingToCompare("没有可比对的字段 / there is no field to compare", fields=list(crosscheck.FIELDS))
-    body = msgspec.json.encode(answer)
-    intent = _logged(deliveries, caller(request), data, (answer, body), rests)
-    await asyncio.wrap_future(deliveries.writer.submit([intent]))
-    return Response(body, media_type=MediaType.JSON)
 
 
-def _look(pool: Pool, cargo: Writer, asked: Asked, subjects: Sequence[str]) -> tuple[Checked, list[Line]]:
-    with pool.connection() as connection:
+async def _handed_over(
+    way_out: WayOut, account: Account, asked: Asked, comparing: Callable[[View], tuple[Checked, list[str]]]
+) -> bytes:
+    """The answer, once its delivery and its log are durable; looked up again if the register has changed meanwhile."""
+    for _ in range(ATTEMPTS_MAX):
+        view = await way_out.view(account, "query", VERIFY_CROSS_CHECK)
+        try:
+            told, drawn = await asyncio.to_thread(comparing, view)
+        except Outdated:
+            await asyncio.to_thread(way_out.register.refresh)
+            continue
+        if not told.fields:
+            raise NothingToCompare("没有可比对的字段 / there is no field to compare", fields=list(crosscheck.FIELDS))
+        body = msgspec.json.encode(told)
+        intent = _logged(way_out.deliveries, account, asked, (told, body), _delivered(asked, told, drawn, view))
+        [outcome] = await asyncio.wrap_future(way_out.deliveries.writer.submit([intent]))
+        if outcome.status != "stale":
+            return body
+        await asyncio.to_thread(way_out.register.refresh)
+    raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
+
+
+def _look(
+    way_out: WayOut, pool: Pool, cargo: Writer, view: View, *, asked: Asked, subjects: Sequence[str]
+) -> tuple[Checked, list[str]]:
+    """The comparison, and the datasets that it draws on. Raises Outdated."""
+    in_whole = msgspec.structs.replace(view, parties=(), own=())
+    with way_out.readers.connection() as connection, sight.opened(connection, in_whole) as look:
         position = timeline.position(connection)
-        found = links.reached(connection, [[subject] for subject in subjects])
+        found = links.reached(look, [[subject] for subject in subjects])
         near = list(dict.fromkeys([*subjects, *(other for others in found for other in others)]))[:SUBJECTS_MAX]
-        lines = timeline.lines(connection, near)
-        told = crosscheck.known(asked, lines, {})
-        told = msgspec.structs.replace(told, contents=_contents(connection, cargo, told))
+        lines = shown.lines(look, near)
+    told = crosscheck.known(asked, lines, {})
+    if DECLARATIONS in view.whole:
+        with pool.connection() as connection:
+            told = msgspec.structs.replace(told, contents=_contents(connection, cargo, told))
     fields = crosscheck.compare(asked, told)
     results = [each.result for each in fields]
     rests = {fact_id for field in fields for value in field.known for fact_id in value.fact_ids}
@@ -102,11 +132,12 @@ def _look(pool: Pool, cargo: Writer, asked: Asked, subjects: Sequence[str]) -> t
         unknown=results.count("unknown"),
         position=position,
     )
-    return checked, [line for line in lines if line.fact_id in rests]
+    drawn = {shown.dataset(line) for line in lines if line.fact_id in rests}
+    return checked, sorted(drawn | ({DECLARATIONS} if told.contents else set()))
 
 
 def _contents(connection: psycopg.Connection[Any], cargo: Writer, told: crosscheck.Known) -> dict[str, Content]:
-    """Of those declarations that were lodged here, the latest version."""
+    """Of those declarations that are shown and were lodged here, the latest version."""
     found: dict[str, Content] = {}
     for subject in dict.fromkeys(line.subject for story in told.stories for line in story.lines):
         for entry in cargo.journal.stream(connection, subject):
@@ -115,21 +146,19 @@ def _contents(connection: psycopg.Connection[Any], cargo: Writer, told: crossche
     return found
 
 
+def _delivered(asked: Asked, told: Checked, drawn: Sequence[str], view: View) -> Delivered:
+    subject = crosscheck.subjects(asked)[0]
+    if not told.equal + told.different:
+        return Delivered(subject, len(told.fields), register=view.asof)
+    return Delivered(subject, len(told.fields), "ok", tuple(drawn), leaves(view, drawn), "query", view.asof)
+
+
 def _logged(
-    deliveries: Deliveries, account: Account, asked: Asked, answer: tuple[Checked, bytes], rests: Sequence[Line]
+    deliveries: Deliveries, account: Account, asked: Asked, answer: tuple[Checked, bytes], delivered: Delivered
 ) -> Intent:
     now = datetime.now(UTC)
     told, body = answer
-    known = told.equal + told.different > 0
-    intent = deliveries.intent(
-        account,
-        VERIFY_CROSS_CHECK,
-        now,
-        subject=crosscheck.subjects(asked)[0],
-        count=len(told.fields),
-        result="ok" if known else "empty",
-        datasets=datasets(rests),
-    )
+    intent = deliveries.intent(account, VERIFY_CROSS_CHECK, now, delivered)
     [new] = intent.facts
     assert isinstance(new.fact, DeliveryMade)
     made = VerificationMade(

@@ -33,6 +33,18 @@ VERIFY_CROSS_CHECK = Item(tariff.VERIFY_CROSS_CHECK, "government")
 FEED_PULL = Item(tariff.FEED_PULL, "commercial")
 
 
+class Delivered(msgspec.Struct, frozen=True):
+    """What is on the books about one hand-over, beside who it was made to and when."""
+
+    subject: str = ""  # what was asked for
+    count: int = 0
+    result: Result = "empty"
+    datasets: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()  # the owners' leave; none while a party sees its own
+    channel: str = "query"
+    register: int | None = None  # the position of the register that it rests on; None: on no permission at all
+
+
 class Deliveries:
     """Records deliveries of this process."""
 
@@ -53,28 +65,26 @@ class Deliveries:
         datasets: Sequence[str] = (),
         channel: str = "query",
     ) -> str:
-        """Returns the price version once the record is durable. Raises Busy if it cannot be made: nothing may leave."""
-        now = datetime.now(UTC)
-        intent = self.intent(
-            account, item, now, subject=subject, count=count, result=result, datasets=datasets, channel=channel
-        )
-        await asyncio.wrap_future(self.writer.submit([intent]))
+        """Of what rests on no permission. Returns the price version once the record is durable.
+
+        Raises Busy if it cannot be made: nothing may leave.
+        """
+        price = await self.deliver(account, item, Delivered(subject, count, result, tuple(datasets), (), channel))
+        assert price is not None
+        return price
+
+    async def deliver(self, account: Account, item: Item, delivered: Delivered) -> str | None:
+        """The price version once the record is durable; None, and no record, if the register has changed since.
+
+        Raises Busy if it cannot be made: nothing may leave.
+        """
+        intent = self.intent(account, item, datetime.now(UTC), delivered)
+        [outcome] = await asyncio.wrap_future(self.writer.submit([intent]))
         [new] = intent.facts
         assert isinstance(new.fact, DeliveryMade)
-        return new.fact.tariff
+        return None if outcome.status == "stale" else new.fact.tariff
 
-    def intent(
-        self,
-        account: Account,
-        item: Item,
-        now: datetime,
-        *,
-        subject: str,
-        count: int,
-        result: Result,
-        datasets: Sequence[str] = (),
-        channel: str = "query",
-    ) -> Intent:
+    def intent(self, account: Account, item: Item, now: datetime, delivered: Delivered) -> Intent:
         """The record of a delivery, for the commerce journal's writer."""
         made = DeliveryMade(
             happened_at=now,
@@ -82,14 +92,22 @@ class Deliveries:
             account=account.account,
             item=item.code,
             item_class=item.item_class,
-            subject=subject[:SUBJECT_CHARS_MAX],
-            datasets=tuple(datasets),
-            count=count,
-            result=result,
+            subject=delivered.subject[:SUBJECT_CHARS_MAX],
+            datasets=delivered.datasets,
+            permissions=delivered.permissions,
+            count=delivered.count,
+            result=delivered.result,
             tariff=self.price(item, now) if item.item_class == "commercial" else "",
-            channel=channel,
+            channel=delivered.channel,
+            party=account.party,
+            behalf=account.behalf,
+            credential=account.credential,
         )
-        return Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True)
+        if account.address or account.purpose or delivered.register:
+            made = msgspec.structs.replace(
+                made, address=account.address, purpose=account.purpose, register=delivered.register or 0
+            )
+        return Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True, register=delivered.register)
 
     def price(self, item: Item, at: datetime) -> str:
         """The price version in force for a commercial item."""

@@ -37,6 +37,7 @@ __all__ = ["EmbeddedError", "administrator", "database", "postmaster", "running"
 
 MAJOR = "18"
 OWNER, DATABASE, SUPERUSER = "kouan_owner", "kouan", "postgres"
+READER = "kouan_reader"  # under which answers are read (domain/migrations/0008_register.sql)
 PORT = 5432  # only the socket's name: nothing listens on TCP
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7) less its end
 RECOVERY_SECONDS_MAX = 600.0
@@ -275,7 +276,7 @@ def _answers(home: Path, pid: int, deadline: float) -> bool:
 
 
 def _furnish(home: Path, passwords: Passwords, *, fast: bool) -> None:
-    """The role and database of the application, unless they are there. The log never sees the password."""
+    """The roles and database of the application, unless they are there. The log never sees the password."""
     with psycopg.connect(_conninfo(home, SUPERUSER, SUPERUSER), autocommit=True) as connection:
         if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [OWNER]).rowcount:
             verifier = connection.pgconn.encrypt_password(
@@ -284,6 +285,10 @@ def _furnish(home: Path, passwords: Passwords, *, fast: bool) -> None:
             create = sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}")
             may = sql.SQL("CREATEDB" if fast else "NOCREATEDB")
             connection.execute(create.format(sql.Identifier(OWNER), may, sql.Literal(verifier.decode())))
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER]).rowcount:
+            reader = sql.Identifier(READER)
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOBYPASSRLS").format(reader))
+            connection.execute(sql.SQL("GRANT {} TO {}").format(reader, sql.Identifier(OWNER)))
         if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).rowcount:
             create = sql.SQL("CREATE DATABASE {} OWNER {}")
             connection.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))

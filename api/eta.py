@@ -4,7 +4,6 @@ What sources expect stands beside it under `stated`, in their own words; neither
 estimate at a moment, from what had happened and had been sent by then.
 """
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,14 +13,14 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from api.answer import answer, datasets
-from api.delivery import Deliveries, Item
+from api.answer import answer
+from api.delivery import Item
 from api.identity import caller, needs
-from api.pool import Pool
+from api.way_out import Looking, WayOut
 from billing import tariff
 from domain import identifiers, routes
 from domain.errors import Malformed, Unknown
-from projections import eta, legs, links, timeline
+from projections import eta, legs, links, shown, timeline
 from projections.eta import Estimate
 from projections.timeline import Line
 
@@ -73,8 +72,7 @@ async def eta_of(
     request: Request[Any, Any, Any],
     number: FromPath[str],
     *,
-    pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
     at: FromQuery[datetime | None] = None,
 ) -> EtaAnswer:
     """When the cargo that is under way may arrive, by Kouan's own reckoning. Free."""
@@ -82,36 +80,35 @@ async def eta_of(
         detail = "at 须带时区，如 2026-03-01T12:00:00+08:00 / at needs an offset, such as 2026-03-01T12:00:00+08:00"
         raise BadMoment(detail, field="at", value=at.isoformat())
     asked = identifiers.stored(number)
-    made, drawn = await asyncio.to_thread(estimated, pool, asked, at or datetime.now(UTC))
-    count = int(made is not None and made.estimate is not None)
-    await deliveries.record(
-        caller(request), ETA_ESTIMATE, subject=asked, count=count, result="ok" if count else "empty", datasets=drawn
+    moment = at or datetime.now(UTC)
+    return await way_out.hand_over(
+        caller(request), ETA_ESTIMATE, lambda looking: estimated(looking, asked, moment), subject=asked
     )
-    if made is None:
-        raise Unknown(f"没有 {asked} 的记录 / nothing is known under {asked}", number=asked)
-    return made
 
 
 ROUTES = (eta_of,)
 
 
-def estimated(pool: Pool, number: str, at: datetime) -> tuple[EtaAnswer | None, list[str]]:
-    """The answer at a moment, and the datasets it draws on; None if nothing is known of the number."""
-    own = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
-    with pool.connection() as connection:
-        position = timeline.position(connection)
-        [others] = links.reached(connection, [own])
-        lines = timeline.lines(connection, [*own, *others])
-    if not lines:
-        return None, []
-    shown = answer(number, own, lines, position).lines
-    found = eta.estimate(shown, at)
+def estimated(looking: Looking, number: str, at: datetime) -> EtaAnswer:
+    """The answer at a moment, made of what the caller may see. Raises Unknown if that is nothing."""
+    look = looking.look
+    candidates = [f"{kind}:{number}" for kind in identifiers.kind_of(number)]
+    position = timeline.position(look.connection)
+    [others] = links.reached(look, [candidates])
+    lines = shown.lines(look, [*candidates, *others])
+    told = {name for line in lines for name in (line.subject, *line.refs)}
+    own = [subject for subject in candidates if subject in told]
+    if not own:
+        raise Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
+    journey = answer(number, own, lines, position).lines
+    found = eta.estimate(journey, at)
     if isinstance(found, eta.Silence):
         common: dict[str, Any] = {"estimate": None, "reason_zh": found.zh, "reason_en": found.en, "feature": None}
     else:
         common = {"estimate": found, "feature": _feature(found)}
-    made = EtaAnswer(number=number, at=at, stated=_stated(shown, found, at), position=position, **common)
-    return made, datasets(shown)
+    stated = _stated(journey, found, at)
+    looking.found(journey, count=1 if isinstance(found, Estimate) else len(stated))
+    return EtaAnswer(number=number, at=at, stated=stated, position=position, **common)
 
 
 def _feature(found: Estimate) -> Feature | None:

@@ -1,17 +1,23 @@
-"""Who is asking: accounts, and their API keys as `Authorization: Bearer KEY`.
+"""Who is asking: accounts, and how the door knows them again: a key, a session, a token of an issuer.
 
 A key is `kouan_<keyid>_<secret>_<crc>`: the key id finds it, the CRC turns typing errors away without a question to
 the database, the secret is kept as SHA-256 only (it is 256 bits of chance, there is nothing to guess). Browsers get a
-session: a random token in a cookie, kept as a hash here.
+session: a random token in a cookie, kept as a hash here. How a session is opened is told in api/login. Times are UTC.
 """
 
+import asyncio
 import hmac
+import logging
 import secrets
 import time
 import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 import psycopg
@@ -21,41 +27,60 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from api.pool import Pool
-from api.problems import NoCredential, WrongRole
+from api.problems import BadHeader, MissingRight, NoCredential, Suspended, WrongAddress, WrongRole
+from api.settings import Settings
 
-Role = Literal["enterprise", "logistics", "finance", "operator", "source"]
+log = logging.getLogger("kouan.identity")
+
+Role = Literal[
+    "enterprise",
+    "enterprise-admin",
+    "logistics",
+    "finance",
+    "operator",
+    "source",
+    "officer",
+    "steward",
+    "auditor",
+    "call-centre",
+    "system-admin",
+    "security-admin",
+]
+Right = Literal["enter", "declare"]
+RIGHTS: dict[str, tuple[Right, ...]] = {"enterprise": ("enter", "declare")}
+"""What an account opened at the node itself has; whoever appoints users says it."""
+TWO_FACTORS = frozenset({"system-admin", "security-admin", "auditor", "steward"})
 COOKIE = "kouan_session"
 SESSION = timedelta(hours=8)
+IDLE = timedelta(minutes=30)
+SEEN = timedelta(minutes=1)
+"""A session's last use, and a key's, is kept to this."""
+KEY_DAYS_MAX = 400
 KEY_SECONDS = 5.0
 """For so long a process trusts what it read about a key."""
-
-TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (
-    account text PRIMARY KEY,
-    role    text NOT NULL CHECK (role IN ('enterprise', 'logistics', 'finance', 'operator', 'source')),
-    zh      text NOT NULL,
-    en      text NOT NULL
-);
-CREATE TABLE IF NOT EXISTS api_keys (
-    key_id     text PRIMARY KEY,
-    account    text NOT NULL REFERENCES accounts,
-    digest     bytea NOT NULL,           -- SHA-256 of the secret
-    created_at timestamptz NOT NULL DEFAULT now(),
-    revoked_at timestamptz
-);
-CREATE TABLE IF NOT EXISTS sessions (
-    digest     bytea PRIMARY KEY,        -- SHA-256 of the token in the cookie
-    account    text NOT NULL REFERENCES accounts,
-    expires_at timestamptz NOT NULL
-);
-"""
+PURPOSE_CHARS_MAX, BEHALF_CHARS_MAX = 200, 64
+SETUP = "enrol"
+"""The scope of a session that may do nothing but change its password or enrol its second factor."""
 
 
 class Account(msgspec.Struct, frozen=True):
+    """An account, and what the door adds of the request that it asks by."""
+
     account: str
     role: Role
     zh: str
     en: str
+    party: str = ""  # USCC of an enterprise, code of an agency
+    rights: tuple[str, ...] = ()  # enter, declare
+    credential: str = ""  # key:ID, session:8HEX, card:SERIAL, token:ISSUER#SUB
+    scopes: tuple[str, ...] = ()  # of the credential; none: all that the role may
+    address: str = ""  # the client's
+    purpose: str = ""  # header Purpose
+    behalf: str = ""  # header On-Behalf-Of
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
 
 
 # --- keys ---
@@ -78,80 +103,165 @@ def _parse(key: str) -> tuple[str, bytes] | None:
     return parts[1], sha256(parts[2].encode()).digest()
 
 
+OPEN = """
+INSERT INTO accounts (account, role, zh, en, party, rights, made_by)
+VALUES (%s, %s, %s, %s, %s, %s, 'node')
+ON CONFLICT DO NOTHING
+"""
+
+
 def open_account(connection: psycopg.Connection[Any], account: Account) -> str:
     """Make an account if there is none of that name, and give it a new key. Returns the key."""
     key, key_id, digest = new_key()
+    rights = account.rights or RIGHTS.get(account.role, ())
     with connection.transaction():
+        connection.execute(OPEN, (account.account, account.role, account.zh, account.en, account.party, list(rights)))
         connection.execute(
-            "INSERT INTO accounts (account, role, zh, en) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (account.account, account.role, account.zh, account.en),
-        )
-        connection.execute(
-            "INSERT INTO api_keys (key_id, account, digest) VALUES (%s, %s, %s)", (key_id, account.account, digest)
+            "INSERT INTO api_keys (key_id, account, digest, made_by) VALUES (%s, %s, %s, 'node')",
+            (key_id, account.account, digest),
         )
     return key
 
 
+# --- who it is ---
+
 BY_KEY = """
-SELECT account, role, zh, en, digest
+SELECT account, role, zh, en, party, rights, state, digest, expires_at, scopes, networks, last_used_at
 FROM api_keys JOIN accounts USING (account)
-WHERE key_id = %s AND revoked_at IS NULL
+WHERE key_id = %s AND revoked_at IS NULL AND state <> 'dismissed'
+"""
+USED = """
+UPDATE api_keys SET last_used_at = %s WHERE key_id = %s
 """
 BY_SESSION = """
-SELECT account, role, zh, en
+SELECT account, role, zh, en, party, rights, session_id, seen_at, credential,
+       password_once OR coalesce(password_set_at <= %(oldest)s, false) AS worn, totp IS NOT NULL AS has_totp
 FROM sessions JOIN accounts USING (account)
-WHERE digest = %s AND expires_at > now()
+WHERE digest = %(digest)s AND expires_at > %(now)s AND seen_at > %(idle)s AND state = 'open'
 """
+SEEN_AT = """
+UPDATE sessions SET seen_at = %s WHERE digest = %s
+"""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a process remembers of a key."""
+
+    read_at: float
+    digest: bytes
+    account: Account
+    state: str
+    expires_at: datetime
+    networks: tuple[str, ...]
 
 
 class Gatekeeper:
-    """Finds the account of a credential; remembers keys for KEY_SECONDS."""
+    """Finds the account of a credential; remembers keys for KEY_SECONDS. A test sets `clock`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self._known: dict[str, tuple[float, bytes, Account]] = {}
+    def __init__(self, pool: Pool, settings: Settings | None = None) -> None:
+        self.pool, self.clock = pool, utcnow
+        self.settings = settings or Settings.read()
+        self._trusted = [ip_network(each) for each in self.settings.trusted_proxies]
+        self._known: dict[str, Known] = {}
 
-    def by_key(self, key: str) -> Account | None:
-        """None for a key that is mistyped, unknown or revoked."""
+    def by_key(self, key: str, address: str = "") -> Account | None:
+        """None for a key that is mistyped, unknown, expired or revoked. Raises Suspended, WrongAddress."""
         parsed = _parse(key)
         if parsed is None:
             return None
-        key_id, digest = parsed
-        known = self._known.get(key_id)
-        if known is None or time.monotonic() - known[0] > KEY_SECONDS:
-            known = self._read(key_id)
-        if known is None or not hmac.compare_digest(known[1], digest):
-            return None
-        return known[2]
+        known = self._remembered(parsed[0]) or self._read(parsed[0])
+        return self._admitted(known, parsed[1], address)
 
-    def _read(self, key_id: str) -> tuple[float, bytes, Account] | None:
+    async def by_bearer(self, key: str, address: str) -> Account | None:
+        """The same, without holding up the event loop for what must be read."""
+        parsed = _parse(key)
+        if parsed is None:
+            return None
+        known = self._remembered(parsed[0]) or await asyncio.to_thread(self._read, parsed[0])
+        return self._admitted(known, parsed[1], address)
+
+    def forget(self, key_id: str | None = None) -> None:
+        """Read this key again, or all of them, before the next request of it is let in."""
+        # Another dictionary: who is reading the key at this moment puts what it read into the one before.
+        self._known = {} if key_id is None else {each: known for each, known in self._known.items() if each != key_id}
+
+    def _remembered(self, key_id: str) -> Known | None:
+        known = self._known.get(key_id)
+        return known if known is not None and time.monotonic() - known.read_at <= KEY_SECONDS else None
+
+    def _admitted(self, known: Known | None, digest: bytes, address: str) -> Account | None:
+        if known is None or not hmac.compare_digest(known.digest, digest) or known.expires_at <= self.clock():
+            return None
+        if known.state != "open":
+            raise Suspended.of(known.account.account)
+        if known.networks and not _inside(address, known.networks):
+            raise WrongAddress(
+                f"此密钥不得从 {address or '?'} 使用 / this key may not be used from {address or '?'}", address=address
+            )
+        return known.account
+
+    def _read(self, key_id: str) -> Known | None:
+        memory, begun = self._known, time.monotonic()
         with self.pool.connection() as connection:
             row = connection.execute(BY_KEY, (key_id,), prepare=True).fetchone()
+            if row is not None and (row[11] is None or self.clock() - row[11] > SEEN):
+                with suppress(psycopg.Error):  # a server that only reads still answers
+                    connection.execute(USED, (self.clock(), key_id), prepare=True)
         if row is None:
-            self._known.pop(key_id, None)
+            memory.pop(key_id, None)
             return None
-        self._known[key_id] = known = (time.monotonic(), bytes(row[4]), Account(*row[:4]))
+        account = _account(row, f"key:{key_id}", tuple(row[9]))
+        memory[key_id] = known = Known(begun, bytes(row[7]), account, row[6], row[8], tuple(row[10]))
         return known
 
     def by_session(self, token: str) -> Account | None:
-        """None for a session that is unknown or over."""
+        """None for a session that is unknown, over, or has not been used for long."""
+        now, digest = self.clock(), sha256(token.encode()).digest()
+        oldest = now - timedelta(days=self.settings.password_days)
+        given = {"digest": digest, "now": now, "idle": now - IDLE, "oldest": oldest}
         with self.pool.connection() as connection:
-            row = connection.execute(BY_SESSION, (sha256(token.encode()).digest(),), prepare=True).fetchone()
-        return Account(*row) if row else None
+            row = connection.execute(BY_SESSION, given, prepare=True).fetchone()
+            if row is None:
+                return None
+            if now - row[7] > SEEN:
+                connection.execute(SEEN_AT, (now, digest), prepare=True)
+        [*_, opened_by, worn, has_totp] = row
+        unready = opened_by == "password" and (worn or (row[1] in TWO_FACTORS and not has_totp))
+        return _account(row, f"session:{row[6]}", (SETUP,) if unready else ())
 
-    def open_session(self, account: Account) -> str:
-        """A new session. Returns the token for the cookie."""
-        token = secrets.token_urlsafe(32)
-        with self.pool.connection() as connection:
-            connection.execute(
-                "INSERT INTO sessions (digest, account, expires_at) VALUES (%s, %s, %s)",
-                (sha256(token.encode()).digest(), account.account, datetime.now(UTC) + SESSION),
-            )
-        return token
+    def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """The client's address; what proxies say of it only where the settings trust them."""
+        client = connection.scope.get("client")
+        peer = client[0] if client else ""
+        if not self._trusted or not _trusted(peer, self._trusted):
+            return peer
+        for said in reversed(connection.headers.get("x-forwarded-for", "").split(",")):
+            if not _is_address(said.strip()):
+                break
+            peer = said.strip()
+            if not _trusted(peer, self._trusted):
+                break
+        return peer
 
-    def end_session(self, token: str) -> None:
-        with self.pool.connection() as connection:
-            connection.execute("DELETE FROM sessions WHERE digest = %s", (sha256(token.encode()).digest(),))
+
+def _account(row: Sequence[Any], credential: str, scopes: tuple[str, ...]) -> Account:
+    account, role, zh, en, party, rights = row[:6]
+    return Account(account, role, zh, en, party, tuple(rights), credential, scopes)
+
+
+def _is_address(text: str) -> bool:
+    with suppress(ValueError):
+        ip_address(text)
+        return True
+    return False
+
+
+def _trusted(address: str, networks: list[Any]) -> bool:
+    return _is_address(address) and any(ip_address(address) in each for each in networks)
+
+
+def _inside(address: str, networks: tuple[str, ...]) -> bool:
+    return _trusted(address, [ip_network(each) for each in networks])
 
 
 # --- at the door ---
@@ -162,14 +272,52 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         gatekeeper: Gatekeeper = connection.app.state.gatekeeper
-        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+        address = gatekeeper.address(connection)
+        scheme, _, value = connection.headers.get("authorization", "").partition(" ")
         if scheme:
-            account = gatekeeper.by_key(key.strip()) if scheme.lower() == "bearer" else None
+            bearer = value.strip() if scheme.lower() == "bearer" else ""
+            account = await _by_bearer(connection, gatekeeper, bearer, address)
             if account is None:
-                raise NoCredential("The key is not valid: mistyped, revoked, or not a Bearer key")
-            return AuthenticationResult(user=account, auth="key")
+                raise NoCredential("The key is not valid: mistyped, expired, revoked, or not a Bearer key")
+            return AuthenticationResult(user=_asking(connection, account, address), auth="key")
         token = connection.cookies.get(COOKIE)
-        return AuthenticationResult(user=gatekeeper.by_session(token) if token else None, auth="session")
+        found = await asyncio.to_thread(gatekeeper.by_session, token) if token else None
+        return AuthenticationResult(user=_asking(connection, found, address) if found else None, auth="session")
+
+
+async def _by_bearer(
+    connection: ASGIConnection[Any, Any, Any, Any], gatekeeper: Gatekeeper, value: str, address: str
+) -> Account | None:
+    if value.count(".") != 2:  # noqa: PLR2004  a JWT has two dots, a key none
+        return await gatekeeper.by_bearer(value, address)
+    tokens = getattr(connection.app.state, "tokens", None)
+    found: Account | None = await tokens.by_token(value) if tokens is not None else None
+    return found
+
+
+def _asking(connection: ASGIConnection[Any, Any, Any, Any], account: Account, address: str) -> Account:
+    headers = connection.headers
+    return msgspec.structs.replace(
+        account,
+        address=address,
+        purpose=said(headers.get("purpose", ""), "Purpose", PURPOSE_CHARS_MAX),
+        behalf=said(headers.get("on-behalf-of", ""), "On-Behalf-Of", BEHALF_CHARS_MAX),
+    )
+
+
+def said(value: str, header: str, chars_max: int) -> str:
+    """A header's text: UTF-8, as it is or percent-encoded. Raises BadHeader."""
+    if not value:
+        return ""
+    with suppress(UnicodeError):
+        text = unquote_to_bytes(value.encode("latin-1")).decode().strip()
+        if text.isprintable() and len(text) <= chars_max:
+            return text
+    raise BadHeader(
+        f"请求头 {header} 须为至多 {chars_max} 个可打印字符（UTF-8，可用百分号编码） / "
+        f"header {header} must be at most {chars_max} printable characters (UTF-8, percent-encoded or not)",
+        header=header,
+    )
 
 
 def caller(request: Request[Any, Any, Any]) -> Account:
@@ -178,6 +326,9 @@ def caller(request: Request[Any, Any, Any]) -> Account:
         raise NoCredential("Send a key: Authorization: Bearer KEY")
     account: Account = request.user
     return account
+
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Any]
 
 
 def needs(*roles: Role) -> Any:
@@ -191,6 +342,23 @@ def needs(*roles: Role) -> Any:
                 f"Account {connection.user.account} is {connection.user.role}; this needs {' or '.join(roles)}",
                 role=connection.user.role,
                 needed=list(roles),
+            )
+
+    return guard
+
+
+def entitled(*rights: Right) -> Guard:
+    """A guard: of an enterprise's user, one of these rights. Other roles are held to their role."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        account: Account | None = connection.user
+        if account and account.role in {"enterprise", "enterprise-admin"} and not set(rights) & set(account.rights):
+            names = {"enter": "录入", "declare": "申报"}
+            raise MissingRight(
+                f"账户 {account.account} 没有{'或'.join(names[each] for each in rights)}权 / "
+                f"account {account.account} has no right to {' or '.join(rights)}",
+                account=account.account,
+                needed=list(rights),
             )
 
     return guard

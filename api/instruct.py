@@ -2,7 +2,8 @@
 
 Whoever is told confirms or refuses; whoever gave it cancels; an operator may do each for them. An open instruction
 whose cargo has since been reported as asked is `fulfilled`: that is looked up in the timeline for each answer, so a
-report that is taken back opens it again. Only the two parties and operators see an instruction.
+report that is taken back opens it again, as far as whoever asks may see that report. An instruction is seen by who gave
+it, by who is told, and by the parties whose cargo it is about; whoever has permission for a dataset has none for these.
 """
 
 import asyncio
@@ -19,22 +20,22 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api import idempotency
-from api.answer import datasets
-from api.delivery import Deliveries, Item
+from api.delivery import Item
 from api.idempotency import Answer
 from api.identity import Account, caller, needs
 from api.pool import Pool
+from api.way_out import Looking, WayOut
 from billing import tariff
 from domain import identifiers, instruction, places
 from domain.deciding import Decider, folded
-from domain.delivery import Result
 from domain.errors import Malformed, Unknown
 from domain.fact import Fact
 from domain.instruction import KINDS, STATES, InstructionGiven, Kind, Order, Seen
 from domain.report import KINDS as SUBJECTS
 from domain.report import utc
-from projections import instructions, timeline
+from projections import instructions, interests, timeline, vicinity
 from projections.instructions import Row, Wanted
+from projections.sight import Look
 from projections.timeline import Line
 
 READ = Item(tariff.INSTRUCTION_READ, "government")
@@ -252,7 +253,7 @@ def _short(text: str) -> None:
 async def listing(
     request: Request[Any, Any, Any],
     pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
     *,
     to: FromQuery[str] = "",
     standing: Annotated[Show | None, QueryParameter(name="state")] = None,
@@ -260,10 +261,9 @@ async def listing(
     before: Annotated[int, QueryParameter(ge=0, le=2**63 - 1)] = 2**63 - 1,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE,
 ) -> Listing:
-    """One's own, given or received; operators see all. A page may hold fewer than `limit`: go on while `more`."""
+    """One's own: given, received, or about one's cargo. A page may hold fewer than `limit`: go on while `more`."""
     account, now = caller(request), datetime.now(UTC)
     wanted = Wanted(
-        party="" if account.role == "operator" else account.account,
         to=to,
         state="open" if standing == "fulfilled" or overdue else standing or "",
         due_before=now if overdue else None,
@@ -271,17 +271,15 @@ async def listing(
         limit=limit,
     )
 
-    def read() -> tuple[list[Row], list[Line], list[Told]]:
-        with pool.connection() as connection:
-            rows = instructions.instructions(connection, wanted)
-            open_ones = [row.subject for row in rows if row.state == "open"]
-            lines = timeline.lines(connection, open_ones) if open_ones else []
-        return rows, lines, told(rows, lines, now)
+    def read(looking: Looking) -> Listing:
+        rows = instructions.instructions(looking.look, account.account, wanted)
+        lines = _reported(looking, pool, account, [row.subject for row in rows if row.state == "open"])
+        found = told(rows, lines, now)
+        items = [each for each in found if standing in {None, each.state} and (not overdue or each.overdue)]
+        _drew_on(looking, items, lines)
+        return Listing(items, str(rows[-1].position) if rows else str(before), len(rows) == limit)
 
-    rows, lines, found = await asyncio.to_thread(read)
-    items = [each for each in found if standing in {None, each.state} and (not overdue or each.overdue)]
-    await _record(deliveries, account, f"to:{to}", items, lines)
-    return Listing(items, str(rows[-1].position) if rows else str(before), len(rows) == limit)
+    return await way_out.hand_over(account, READ, read, subject=f"to:{to}")
 
 
 @get("/v1/instructions/{number:str}", guards=[needs()], tags=["instruct"])
@@ -290,35 +288,52 @@ async def show(
     number: FromPath[str],
     pool: NamedDependency[Pool],
     cargo_decider: NamedDependency[Decider],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Told:
     """One instruction."""
     account, now, stream = caller(request), datetime.now(UTC), _stream(number)
 
-    def read() -> tuple[list[Line], list[Told]]:
+    def read(looking: Looking) -> Told:
         with pool.connection() as connection:
             entries = cargo_decider.writer.journal.stream(connection, stream)
-            rows = [instructions.row(entries)] if entries else []
-            lines = timeline.lines(connection, [row.subject for row in rows]) if rows else []
-        return lines, told(rows, lines, now)
+        rows = [instructions.row(entries)] if entries else []
+        if not any(_sees(looking, account, row) for row in rows):
+            raise Unknown(f"没有指令 {number[:80]} / there is no instruction {number[:80]}", number=number[:80])
+        lines = _reported(looking, pool, account, [row.subject for row in rows])
+        [found] = told(rows, lines, now)
+        _drew_on(looking, [found], lines)
+        return found
 
-    lines, found = await asyncio.to_thread(read)
-    seen = [each for each in found if account.role == "operator" or account.account in {each.to, each.by}]
-    await _record(deliveries, account, number, seen, lines)
-    if not seen:
-        raise Unknown(f"没有指令 {number[:80]} / there is no instruction {number[:80]}", number=number[:80])
-    return seen[0]
+    return await way_out.hand_over(account, READ, read, subject=number)
 
 
-async def _record(
-    deliveries: Deliveries, account: Account, subject: str, shown: Sequence[Told], lines: Sequence[Line]
-) -> None:
-    """Returns once it is durable. Only an open instruction draws on the timeline, to tell whether it was fulfilled."""
-    looked = {each.subject for each in shown if each.state in {"open", "fulfilled"}}
+def _sees(looking: Looking, account: Account, row: Row) -> bool:
+    if account.account in {row.told, row.given_by}:
+        return True
+    view = looking.view
+    own = instructions.dataset(row.subject) in view.own
+    return own and bool(interests.mine(looking.look.connection, view.parties, [row.subject]))
+
+
+def _reported(looking: Looking, pool: Pool, account: Account, subjects: Sequence[str]) -> list[Line]:
+    """What the caller may see of these, and what it has said of them itself, oldest first."""
+    if not subjects:
+        return []
+    lines = vicinity.lines(looking.look, subjects)
+    seen = {line.fact_id for line in lines}
+    with pool.connection() as connection:
+        everything = timeline.lines(Look(connection, None), subjects)
+    by_id = {line.fact_id: line for line in lines}
+    return [
+        by_id.get(line.fact_id, line) for line in everything if line.fact_id in seen or line.source == account.account
+    ]
+
+
+def _drew_on(looking: Looking, items: Sequence[Told], lines: Sequence[Line]) -> None:
+    """Only an open instruction draws on the timeline, to tell whether it was fulfilled."""
+    looked = {each.subject for each in items if each.state in {"open", "fulfilled"}}
     reports = [line for line in lines if line.stands and not line.code.startswith("INSTR_")]
-    drawn = datasets([line for line in reports if line.subject in looked])
-    result: Result = "ok" if shown else "empty"
-    await deliveries.record(account, READ, subject=subject, count=len(shown), result=result, datasets=drawn)
+    looking.found([line for line in reports if line.subject in looked], count=len(items))
 
 
 def told(rows: Sequence[Row], lines: Sequence[Line], now: datetime) -> list[Told]:

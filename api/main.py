@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import get_args
 
 import click
 import httpx
@@ -15,11 +14,11 @@ import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from api import (
+    audit_desk,
     customs_port,
     customs_simulator,
     demo,
     desk,
-    embedded,
     idempotency,
     mqtt,
     schema,
@@ -29,8 +28,12 @@ from api import (
 )
 from api.answer import Answer
 from api.app import READ_MODELS
+from api.audit_sealer import Sealer
 from api.demo import Demo
-from api.identity import Account, Role, open_account
+from api.govern import commands as register_commands
+from api.govern import setup
+from api.login import ca_commands, issuer, issuer_commands
+from api.login import commands as account_commands
 from api.pool import open_pool
 from api.settings import MQTT_CLIENT_ID, Broker, Settings
 from billing.metering import UsageReport
@@ -63,8 +66,10 @@ def run(*, once: bool, empty: bool) -> None:
 
     def prepare(conninfo: str) -> None:
         schema.install(conninfo)
+        issuer.name_at_first(conninfo, supervise.address(settings))
         if empty:
             return
+        setup.enter_file(conninfo, demo.REGISTER)
         with psycopg.connect(conninfo, autocommit=True) as connection:
             prepared.append(demo.open_accounts(connection, settings.home, supervise.address(settings)))
 
@@ -155,25 +160,14 @@ def projector(conninfo: str) -> None:
     idempotency.purge_all(conninfo)
     journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
     runners = [Runner(journal, READ_MODELS).start() for journal in journals]
+    sealer = Sealer(journals[1], Settings.read()).start()
     while not over.wait(1):
         pass
     for each in runners:
         each.stop()
+    sealer.stop()
     for journal in journals:
         journal.close()
-
-
-@kouan.command()
-@click.argument("name")
-@click.argument("role", type=click.Choice(list(get_args(Role))))
-@click.option("--zh", default="", help="Chinese name.")
-@click.option("--en", default="", help="English name.")
-def account(name: str, role: Role, zh: str, en: str) -> None:
-    """Open an account, or give one that exists another key. The key is shown once; the node must be running."""
-    settings = Settings.read()
-    conninfo = settings.database_url or embedded.start(settings.home)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        click.echo(open_account(connection, Account(name, role, zh or name, en or name)))
 
 
 @kouan.command("mqtt")
@@ -233,10 +227,15 @@ def track(number: str, url: str, key: str, lang: str, *, as_json: bool, **wishes
         console.print(terminal.timeline_table(msgspec.json.decode(answer.content, type=Answer), lang))
 
 
+kouan.add_command(account_commands.account)
 kouan.add_command(desk.quarantine)
 kouan.add_command(sending.report)
 kouan.add_command(customs_port.customs_port)
 kouan.add_command(customs_simulator.customs_simulator)
+kouan.add_command(ca_commands.ca)
+kouan.add_command(issuer_commands.issuer)
+kouan.add_command(audit_desk.audit_desk)
+kouan.add_command(register_commands.register)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Health(msgspec.Struct, frozen=True):
     models: list[ModelHealth]
 
 
-@get("/health", tags=["operate"])
+@get("/health", tags=["operate"], opt={"cost": 0})
 async def health(pool: NamedDependency[Pool]) -> Health:
     """Answers when the database does. No login."""
 

@@ -18,9 +18,18 @@ WAIT_SECONDS_MAX = 5
 T = TypeVar("T")
 
 
-def open_pool(conninfo: str) -> Pool:
-    """Connections for reading, each statement a transaction of its own."""
-    options = {"autocommit": True, "options": f"-c statement_timeout={STATEMENT_MS_MAX}", **KEEPALIVE}
+READER = "kouan_reader"
+
+
+def open_readers(conninfo: str) -> Pool:
+    """Connections through which answers about cargo are read: they see what a view lets them (projections/sight.py)."""
+    return open_pool(conninfo, f"-c role={READER}")
+
+
+def open_pool(conninfo: str, more: str = "") -> Pool:
+    """Connections of the node itself, each statement a transaction of its own. `more`: options of the session."""
+    session = f"-c statement_timeout={STATEMENT_MS_MAX} {more}".strip()
+    options = {"autocommit": True, "options": session, **KEEPALIVE}
     return ConnectionPool(
         conninfo,
         min_size=2,
@@ -45,13 +54,15 @@ class Kept:
             return work(self._connected())
         except psycopg.OperationalError:
             lost = self._connection is not None and self._connection.closed
-            self.give_back()  # whatever state it was left in, the pool sets that right
+            self.give_back()
             if not lost:
                 raise
             return work(self._connected())
 
     def give_back(self) -> None:
+        """Ended, for it may be dressed for somebody's view; the pool opens another one."""
         if self._connection is not None:
+            self._connection.close()
             self._pool.putconn(self._connection)
             self._connection = None
 

@@ -4,7 +4,9 @@
 """
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from litestar.exceptions import (
 from api.limits import TooDense, TooLarge, TooManyMessages, TooSlow, UnknownEncoding
 from domain.errors import KouanError, Malformed, Refused, Stale, Unknown
 from domain.writer import Busy
+from projections.rights import Barred
 
 log = logging.getLogger("kouan.api")
 
@@ -33,6 +36,7 @@ STATUS: tuple[tuple[type[KouanError], int], ...] = (
     (Stale, 412),
 )
 RETRY_AFTER_SECONDS = 1
+LAST = MappingProxyType({"Connection": "close"})  # the server has a number of connections, not of requests
 
 
 class NoCredential(KouanError):
@@ -43,6 +47,73 @@ class NoCredential(KouanError):
 class WrongRole(KouanError):
     slug = "wrong-role"
     title = "This account may not do that"
+
+
+class Suspended(KouanError):
+    slug = "suspended"
+    title = "This account is suspended"
+
+    @classmethod
+    def of(cls, account: str) -> "Suspended":
+        return cls(f"账户 {account} 已停用 / account {account} is suspended", account=account)
+
+
+class WrongAddress(KouanError):
+    slug = "wrong-address"
+    title = "This key may not be used from this address"
+
+
+class MissingScope(KouanError):
+    slug = "missing-scope"
+    title = "This credential is not for that"
+
+
+class SetupNeeded(MissingScope):
+    slug = "setup-needed"
+    title = "The password must be changed, or the second factor enrolled, first"
+
+
+class MissingRight(KouanError):
+    slug = "missing-right"
+    title = "This account has not that right"
+
+
+class NoLeave(KouanError):
+    """Asked for what rests on datasets that their owners have not permitted to this caller."""
+
+    slug = "no-leave"
+    title = "The data owners have not permitted this"
+
+
+class Forged(KouanError):
+    slug = "forged"
+    title = "The request does not come from a page of this session"
+
+
+class LockedOut(KouanError):
+    """`facts.seconds`: how long; it goes out as Retry-After too."""
+
+    slug = "locked-out"
+    title = "Too many failed attempts to sign in"
+
+
+class TooManyRequests(KouanError):
+    """`facts.seconds`: until there may be enough again."""
+
+    slug = "too-many-requests"
+    title = "Too much was asked in too short a time"
+    headers: Mapping[str, str] = LAST
+
+
+class CapacityReserved(Busy):
+    slug = "capacity-reserved"
+    title = "The rest of this server is kept for government services"
+    headers: Mapping[str, str] = LAST
+
+
+class BadHeader(Malformed):
+    slug = "bad-header"
+    title = "A header cannot be used"
 
 
 class Nul(Malformed):
@@ -73,6 +144,15 @@ class IdempotencyInProgress(Refused):
 EDGE = (
     (NoCredential, 401),
     (WrongRole, 403),
+    (Barred, 403),
+    (Suspended, 403),
+    (WrongAddress, 403),
+    (MissingScope, 403),
+    (MissingRight, 403),
+    (NoLeave, 403),
+    (Forged, 403),
+    (LockedOut, 429),
+    (TooManyRequests, 429),
     (TooSlow, 408),
     (TooLarge, 413),
     (TooManyMessages, 413),
@@ -113,6 +193,10 @@ def on_kouan_error(request: Request[Any, Any, Any], error: KouanError) -> Respon
     headers = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, IdempotencyInProgress):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, LockedOut | TooManyRequests):
+        headers["Retry-After"] = str(error.facts["seconds"])
+    if isinstance(error, TooManyRequests | CapacityReserved):
+        headers.update(error.headers)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="kouan"'
     if isinstance(error, UnknownEncoding):

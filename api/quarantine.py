@@ -25,6 +25,7 @@ from api.mending import Again, Order, again
 from api.pool import Pool
 from api.problems import UnknownFormat
 from api.sources import policies
+from api.trail import Trail
 from domain import quarantine
 from domain.errors import Malformed, Refused, Unknown
 from domain.intent import Outcome
@@ -133,14 +134,24 @@ def look(pool: Pool, wanted: Wanted, after: str, limit: int = PAGE) -> Listing:
 
 
 @get("/v1/quarantine/{message_id:uuid}", guards=[needs("operator", "source")], tags=["quarantine"])
-async def shown(request: Request[Any, Any, Any], message_id: FromPath[UUID], pool: NamedDependency[Pool]) -> Shown:
+async def shown(
+    request: Request[Any, Any, Any],
+    message_id: FromPath[UUID],
+    pool: NamedDependency[Pool],
+    trail: NamedDependency[Trail],
+) -> Shown:
     """One message, its fault, its bytes, and what stands around the fault."""
-    return await asyncio.to_thread(show, pool, message_id, caller(request))
+    found = await asyncio.to_thread(show, pool, message_id, caller(request))
+    await trail.tell("quarantine.read", str(message_id), account=caller(request))
+    return found
 
 
 @get("/v1/quarantine/{message_id:uuid}/bytes", guards=[needs("operator", "source")], tags=["quarantine"])
 async def verbatim(
-    request: Request[Any, Any, Any], message_id: FromPath[UUID], pool: NamedDependency[Pool]
+    request: Request[Any, Any, Any],
+    message_id: FromPath[UUID],
+    pool: NamedDependency[Pool],
+    trail: NamedDependency[Trail],
 ) -> Response[bytes]:
     """The bytes as they came."""
 
@@ -154,7 +165,9 @@ async def verbatim(
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
-    return Response(await asyncio.to_thread(read), media_type="application/octet-stream", headers=headers)
+    body = await asyncio.to_thread(read)
+    await trail.tell("quarantine.read", str(message_id), account=caller(request))
+    return Response(body, media_type="application/octet-stream", headers=headers)
 
 
 def viewer(account: Account) -> str:

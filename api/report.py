@@ -18,7 +18,7 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
 
-from api import bulk, idempotency, parts
+from api import bulk, competence, idempotency, parts
 from api.body import body_of
 from api.formats import registry as formats
 from api.idempotency import Answer
@@ -27,6 +27,7 @@ from api.intake import MessageReceipt, Whence, receipts, understood
 from api.parts import Part
 from api.pool import Pool
 from api.problems import UnknownFormat
+from api.register import Register
 from api.sources import ruled
 from domain.errors import Malformed
 from domain.fact import digest_id
@@ -66,6 +67,7 @@ async def reports(
     request: Request[Any, Any, Any],
     cargo: NamedDependency[Writer],
     pool: NamedDependency[Pool],
+    register: NamedDependency[Register],
     *,
     message_format: Annotated[str | None, QueryParameter(name="format")] = None,
     sent_at: FromQuery[datetime | None] = None,
@@ -84,22 +86,30 @@ async def reports(
         raise BadTime(f"sent_at has no offset: {sent_at.isoformat()}", field="sent_at")
     key, streamed = idempotency.key_of(request), bulk.wanted(request, stream)
     write = _writer(answer, name, streamed=streamed) if answer else None
-    whence = Whence(caller(request).account, name, datetime.now(UTC), sent_at)
+    account = caller(request)
+    whence = Whence(account.account, name, datetime.now(UTC), sent_at)
+
+    def understand(body: bytes, ours: Whence) -> list[Intent]:
+        return competence.judged(understood(body, ruled(ours, pool)), account, register)
+
     if streamed:
-        return await bulk.take(request, cargo, parts.cutter(name), _reader(whence, pool, key))
+        return await bulk.take(request, cargo, parts.cutter(name), _reader(whence, understand, key))
     body = await body_of(request)
 
     async def work(transmission_id: UUID | None) -> Answer:
         ours = msgspec.structs.replace(whence, transmission_id=transmission_id)
-        return await _record(body, ours, cargo, pool, write)
+        return await _record(body, ours, cargo, understand, write)
 
     if key is None:
         return (await work(None)).response()
     return await idempotency.once(pool, idempotency.ask(request, whence.source, key, body, name), work)
 
 
-async def _record(body: bytes, whence: Whence, cargo: Writer, pool: Pool, write: Write | None) -> Answer:
-    wanted = await asyncio.to_thread(lambda: understood(body, ruled(whence, pool)))
+Understand = Callable[[bytes, Whence], list[Intent]]
+
+
+async def _record(body: bytes, whence: Whence, cargo: Writer, understand: Understand, write: Write | None) -> Answer:
+    wanted = await asyncio.to_thread(understand, body, whence)
     outcomes = await asyncio.wrap_future(cargo.submit(wanted))
     position = max((outcome.position for outcome in outcomes), default=0)
     told = receipts(wanted, outcomes)
@@ -110,13 +120,13 @@ async def _record(body: bytes, whence: Whence, cargo: Writer, pool: Pool, write:
     return Answer(ACCEPTED, {"Content-Type": EDIFACT, "Kouan-Position": str(position)}, written)
 
 
-def _reader(whence: Whence, pool: Pool, key: str | None) -> Callable[[Part], Sequence[Intent]]:
+def _reader(whence: Whence, understand: Understand, key: str | None) -> Callable[[Part], Sequence[Intent]]:
     """How a part of a stream is read. Under a key the same part is the same transmission, however often it comes."""
 
     def read(part: Part) -> list[Intent]:
         place = (whence.format, str(part.start), sha256(part.body).hexdigest())
         ours = None if key is None else digest_id(whence.source, "idempotency", key, *place)
-        return understood(part.body, ruled(msgspec.structs.replace(whence, transmission_id=ours), pool))
+        return understand(part.body, msgspec.structs.replace(whence, transmission_id=ours))
 
     return read
 

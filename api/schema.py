@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from api import capture, idempotency, identity, sources
+from api import capture, idempotency, sources
 from api.app import READ_MODELS
 from billing import tariff
 from domain import catalogue, schema
@@ -23,7 +23,6 @@ def install(conninfo: str) -> None:
         schema.migrate(connection)
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(19279, 8)")
-            connection.execute(identity.TABLES.encode())
             connection.execute(capture.TABLES.encode())
             connection.execute(sources.TABLES.encode())
             connection.execute(idempotency.TABLES.encode())

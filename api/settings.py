@@ -5,9 +5,12 @@ Times are seconds. A value that cannot be used stops the start with one line tha
 
 import errno
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -21,6 +24,8 @@ PORT_MAX = 65535
 MQTT_PORT, MQTTS_PORT, MQTT_CLIENT_ID, CLIENT_ID_CHARS_MAX = 1883, 8883, "kouan", 128
 CUSTOMS_FORMS = ("xml", "json")
 THRESHOLD_MAX = 1_000
+RATE_MAX = 10_000_000  # a hundred times as much still fits its column
+AUDIT_HASHES = ("sha256", "sm3")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -29,6 +34,58 @@ class SettingsError(Malformed):
 
     slug = "settings"
     title = "A setting cannot be used"
+
+
+class Rate(NamedTuple):
+    """So many tokens in any window of so many seconds; 0: no limit."""
+
+    tokens: int
+    seconds: int = 60
+
+    @classmethod
+    def of(cls, text: str, variable: str) -> "Rate":
+        """Of `N/SECONDS`, or `0`. Raises SettingsError.
+
+        >>> str(Rate.of("600/60", "KOUAN_RATE_KEY")), str(Rate.of("0", "KOUAN_RATE_KEY"))
+        ('600/60', '0/60')
+        """
+        found = re.fullmatch(r"([0-9]{1,10})(?:/([0-9]{1,5}))?", text)
+        rate = cls(int(found[1]), int(found[2] or 60)) if found else cls(-1)
+        if not found or rate.tokens > RATE_MAX or not rate.seconds or (rate.tokens and found[2] is None):
+            raise SettingsError(
+                f"{variable} 应为“次数/秒数”，如 600/60，或 0（不限），现为 {text!r} / "
+                f"{variable} must be N/SECONDS, such as 600/60, or 0 for no limit, not {text!r}",
+                variable=variable,
+            )
+        return rate
+
+    def __str__(self) -> str:
+        return f"{self.tokens}/{self.seconds}"
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """How the audit trail is kept."""
+
+    node: str = "kouan"  # KOUAN_NODE, whose trail it is; named by its first entry
+    anchors: str = ""  # KOUAN_AUDIT_ANCHORS, the file of its signed heads, best on another volume; "": under `home`
+    hash: str = "sha256"  # KOUAN_AUDIT_HASH, of new entries: sha256, sm3
+    days: int = 400  # KOUAN_AUDIT_DAYS, for which entries are kept at least
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Audit":
+        """Raises SettingsError."""
+        anchors = environ.get("KOUAN_AUDIT_ANCHORS") or ""
+        return cls(
+            node=environ.get("KOUAN_NODE") or "kouan",
+            anchors=str(Path(anchors).expanduser().absolute()) if anchors else "",
+            hash=_one_of(environ, "KOUAN_AUDIT_HASH", default="sha256", allowed=AUDIT_HASHES),
+            days=_whole(environ, "KOUAN_AUDIT_DAYS", default=400, largest=36_500),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables again."""
+        named = {"KOUAN_NODE": self.node, "KOUAN_AUDIT_ANCHORS": self.anchors}
+        return {**named, "KOUAN_AUDIT_HASH": self.hash, "KOUAN_AUDIT_DAYS": str(self.days)}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +106,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     customs_key: str = ""  # KOUAN_CUSTOMS_KEY, sent there as Authorization: Bearer KEY; "": none is sent
     customs_form: str = "xml"  # KOUAN_CUSTOMS_FORM, in which declarations are written: xml, json
     statistics_threshold: int = suppression.THRESHOLD  # KOUAN_STATISTICS_THRESHOLD, the least group that is shown
+    origin: str = ""  # KOUAN_ORIGIN, http(s)://host[:port], where others reach this node; "": as `host` and `port` say
+    trusted_proxies: tuple[str, ...] = ()  # KOUAN_TRUSTED_PROXIES, networks whose X-Forwarded-For is believed
+    password_days: int = 180  # KOUAN_PASSWORD_DAYS, until a password must be changed
+    rate_key: Rate = Rate(60_000)  # KOUAN_RATE_KEY, requests by one credential
+    rate_party: Rate = Rate(120_000)  # KOUAN_RATE_PARTY, requests by one party
+    rate_address: Rate = Rate(1_200)  # KOUAN_RATE_ADDRESS, by one address without a credential; with one 100 times that
+    rate_login: Rate = Rate(10)  # KOUAN_RATE_LOGIN, attempts to sign in from one address
+    commercial_share: int = 50  # KOUAN_COMMERCIAL_SHARE, per cent of `backpressure` that paid requests may take
+    audit: Audit = Audit()
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -71,6 +137,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             statistics_threshold=_whole(
                 environ, "KOUAN_STATISTICS_THRESHOLD", default=suppression.THRESHOLD, largest=THRESHOLD_MAX
             ),
+            origin=_origin(environ),
+            trusted_proxies=_networks(environ, "KOUAN_TRUSTED_PROXIES"),
+            password_days=_whole(environ, "KOUAN_PASSWORD_DAYS", default=180, largest=3650),
+            rate_key=Rate.of(environ.get("KOUAN_RATE_KEY") or "60000/60", "KOUAN_RATE_KEY"),
+            rate_party=Rate.of(environ.get("KOUAN_RATE_PARTY") or "120000/60", "KOUAN_RATE_PARTY"),
+            rate_address=Rate.of(environ.get("KOUAN_RATE_ADDRESS") or "1200/60", "KOUAN_RATE_ADDRESS"),
+            rate_login=Rate.of(environ.get("KOUAN_RATE_LOGIN") or "10/60", "KOUAN_RATE_LOGIN"),
+            commercial_share=_whole(environ, "KOUAN_COMMERCIAL_SHARE", default=50, largest=100),
+            audit=Audit.read(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -91,6 +166,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "KOUAN_CUSTOMS_KEY": self.customs_key,
             "KOUAN_CUSTOMS_FORM": self.customs_form,
             "KOUAN_STATISTICS_THRESHOLD": str(self.statistics_threshold),
+            "KOUAN_ORIGIN": self.origin,
+            "KOUAN_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
+            "KOUAN_PASSWORD_DAYS": str(self.password_days),
+            "KOUAN_RATE_KEY": str(self.rate_key),
+            "KOUAN_RATE_PARTY": str(self.rate_party),
+            "KOUAN_RATE_ADDRESS": str(self.rate_address),
+            "KOUAN_RATE_LOGIN": str(self.rate_login),
+            "KOUAN_COMMERCIAL_SHARE": str(self.commercial_share),
+            **self.audit.environment(),
         }
 
 
@@ -173,6 +257,17 @@ def _one_of(environ: Mapping[str, str], variable: str, *, default: str, allowed:
     )
 
 
+def _networks(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    texts = [text.strip() for text in (environ.get(variable) or "").split(",") if text.strip()]
+    try:
+        return tuple(str(ip_network(text)) for text in texts)
+    except ValueError as error:
+        raise SettingsError(
+            f"{variable} 须为以逗号分隔的网段：{error} / {variable} must be networks, comma between them: {error}",
+            variable=variable,
+        ) from error
+
+
 def _customs_url(environ: Mapping[str, str]) -> str:
     text = environ.get("KOUAN_CUSTOMS_URL") or ""
     try:
@@ -196,6 +291,17 @@ def _customs_key(environ: Mapping[str, str]) -> str:
         "KOUAN_CUSTOMS_KEY 只能含可打印的 ASCII 字符 / KOUAN_CUSTOMS_KEY must be printable ASCII",
         variable="KOUAN_CUSTOMS_KEY",
     )
+
+
+def _origin(environ: Mapping[str, str]) -> str:
+    text = (environ.get("KOUAN_ORIGIN") or "").removesuffix("/")
+    if text and not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", text):
+        raise SettingsError(
+            "KOUAN_ORIGIN 应为 http(s)://主机[:端口]，小写，不含路径 / "
+            "KOUAN_ORIGIN must be http(s)://host[:port] in lower case, without a path",
+            variable="KOUAN_ORIGIN",
+        )
+    return text
 
 
 def _database_url(environ: Mapping[str, str]) -> str:

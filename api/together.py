@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 
+from domain.intent import Outcome
 from domain.writer import Busy
 
 TOGETHER_MAX = 256
@@ -73,13 +74,20 @@ class Together(Generic[Q]):
             return [self._queue.popleft() for _ in range(min(len(self._queue), TOGETHER_MAX))]
 
 
-def chained(written: "Future[object]", results: Results) -> "Future[Results]":
-    """Done with these results once something is written; nothing leaves if it could not be."""
+class Moved(Exception):
+    """The register has changed between the look and its record: nothing was recorded, ask again."""
+
+
+def chained(written: "Future[list[Outcome]]", results: Results) -> "Future[Results]":
+    """Done with these results once the record of each is durable; nothing leaves whose record could not be made."""
     future: Future[Results] = Future()
 
-    def settle(done: "Future[object]") -> None:
-        error = done.exception()
-        future.set_exception(error) if error else future.set_result(results)
+    def settle(done: "Future[list[Outcome]]") -> None:
+        if error := done.exception():
+            future.set_exception(error)
+            return
+        pairs = zip(done.result(), results, strict=True)
+        future.set_result([Moved() if outcome.status == "stale" else result for outcome, result in pairs])
 
     written.add_done_callback(settle)
     return future

@@ -21,7 +21,9 @@ from api.answer import Answer, in_one_language
 from api.asking import Asker, Wish
 from api.identity import caller, needs
 from api.pool import Pool
+from api.rates import charge
 from domain.errors import Malformed
+from domain.permission import Channel
 from domain.writer import Busy
 from projections import links, runner, timeline
 
@@ -30,6 +32,7 @@ WAIT_SECONDS_MAX = 5.0
 LOOK_SECONDS = 0.02
 POSITION_MAX = 2**63 - 1
 LANGS = ("", "zh", "en")
+EXPORT_COST = 4  # a table takes a thread, and longer, beyond what a question costs
 FORMATS = {"json": MediaType.JSON.value, "csv": export.CSV, "xlsx": export.XLSX}
 
 
@@ -168,7 +171,9 @@ async def _tell(request: Request[Any, Any, Any], number: str, asked: Asked) -> R
         await wait_for(asker.pool, asked.at_least)
     if asked.is_plain:
         return Response(await asker.ask(account, number), media_type=MediaType.JSON)
-    channel = "query" if asked.format == "json" else "export"
+    channel: Channel = "query" if asked.format == "json" else "export"
+    if channel == "export":
+        await charge(request, EXPORT_COST)
     told = await asker.look(account, number, asked.wish, channel)
     return await asyncio.to_thread(_written, told, asked)
 

@@ -1,14 +1,18 @@
 """Networked verification (联网核查): may it leave, be loaded, come in? `GET /v1/verify/…`, free for every account.
 
 Gates and quays ask; the answer names every reason against, compares customs' release, arrival report and manifest, and
-lists the facts it rests on (projections/clearance.py). Questions that come at the same moment share their queries and
-the commit of their deliveries; a verdict made before is told again for as long as nothing was recorded of its cargo.
+lists the facts it rests on (projections/clearance.py). A verdict is worked out on everything, for it must be right; who
+may ask, and how much of the grounds is told, is a matter of the caller's view. Questions that come at the same moment
+share their queries and the commit of their deliveries; a verdict made before is told again for as long as nothing was
+recorded of its cargo.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
@@ -18,17 +22,22 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
 
-from api.answer import Service, datasets
-from api.delivery import VERIFY_QUERY, Deliveries
+from api.answer import Service
+from api.delivery import VERIFY_QUERY, Delivered
 from api.identity import Account, caller, needs
 from api.pool import Kept, Pool
-from api.together import Results, Together, chained
+from api.together import Moved, Results, Together, chained
+from api.way_out import ATTEMPTS_MAX, WayOut, leaves
 from domain import identifiers, places
+from domain.datasets import CLEARANCE, DATASETS
 from domain.errors import Malformed, Unknown
 from domain.intent import Intent
-from projections import clearance, nearby, timeline
+from domain.writer import Busy
+from projections import clearance, clearance_veil, interests, nearby, shown, timeline
 from projections.clearance import Action, Verdict
 from projections.nearby import Near
+from projections.rights import Barred, View
+from projections.sight import Look, Outdated
 from projections.timeline import Line
 
 Key = tuple[str, str, str]
@@ -66,28 +75,51 @@ class Question(NamedTuple):
         return self.subject, self.action, self.place
 
 
+class Sight(NamedTuple):
+    """Who asks: the view, without its dates, and what it sees in whole."""
+
+    view: View
+    sees_all: bool
+    asof: int
+
+
 class Made(NamedTuple):
-    """A verdict, and what it rests on. It holds as long as that is what is near, and nothing of it is newer."""
+    """A verdict as one view is told it. It holds as long as that is what is near, and nothing of it is newer."""
 
     near: Near
-    body: bytes = b""  # without its position and the closing brace
-    facts: int = 0
-    datasets: tuple[str, ...] = ()
+    mine: frozenset[str]  # of what is near
+    body: bytes  # without its position and the closing brace
+    facts: int
+    datasets: tuple[str, ...]
+    permissions: tuple[str, ...]
+
+
+class Told(NamedTuple):
+    """What is told to one question."""
+
+    made: Made | None  # None: nothing is known of it, or nothing that this caller may ask about
+    asof: int  # position of the register on which it rests
 
 
 class Verifier:
     """Answers the questions of one process."""
 
-    def __init__(self, pool: Pool, deliveries: Deliveries) -> None:
+    def __init__(self, pool: Pool, way_out: WayOut) -> None:
+        """`pool`: connections of the node itself, for a verdict must be right: it is worked out on everything."""
         self.pool = pool
-        self.deliveries = deliveries
-        self._made: OrderedDict[Key, Made] = OrderedDict()
+        self.way_out = way_out
+        self._made: OrderedDict[tuple[Key, View], Made] = OrderedDict()
         self._kept = Kept(pool)
         self._questions: Together[Question] = Together("verifier", self._serve)
 
     async def ask(self, question: Question) -> bytes:
-        """The answer as JSON, once its delivery is durable. Raises Unknown, or Busy."""
-        return await self._questions.ask(question)
+        """The answer as JSON, once its delivery is durable. Raises Unknown, Barred or Busy."""
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await self._questions.ask(question)
+            except Moved:
+                await asyncio.to_thread(self.way_out.register.refresh)
+        raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
 
     def stop(self) -> None:
         """Answer who waits, then end."""
@@ -97,80 +129,148 @@ class Verifier:
     # --- in the thread ---
 
     def _serve(self, questions: Sequence[Question]) -> "Future[Results]":
-        made, position = self._kept.run(lambda connection: self._make(connection, questions))
-        tail = b',"position":%d}' % position
-        results: list[bytes | Exception] = []
-        for question in questions:
-            found = made.get(question.key)
-            results.append(found.body + tail if found else _unknown(question.subject))
         now = datetime.now(UTC)
-        intents = [self._delivery(question, made.get(question.key), now) for question in questions]
-        return chained(cast("Future[object]", self.deliveries.writer.submit(intents)), results)
+        results: list[bytes | Exception] = []
+        intents: list[Intent] = []
+        found, position = self._found(questions, now)
+        for question, told in zip(questions, found, strict=True):
+            if isinstance(told, Barred):
+                results.append(told)
+                intents.append(Intent())
+                continue
+            results.append(b'%b,"position":%d}' % (told.made.body, position) if told.made else _unknown(question))
+            delivered = _delivered(question, told)
+            intents.append(self.way_out.deliveries.intent(question.account, VERIFY_QUERY, now, delivered))
+        return chained(self.way_out.deliveries.writer.submit(intents), results)
 
-    def _delivery(self, question: Question, made: Made | None, now: datetime) -> Intent:
-        return self.deliveries.intent(
-            question.account,
-            VERIFY_QUERY,
-            now,
-            subject=question.subject,
-            count=made.facts if made else 0,
-            result="ok" if made else "empty",
-            datasets=made.datasets if made else (),
-        )
+    def _found(self, questions: Sequence[Question], now: datetime) -> tuple[Sequence[Told | Barred], int]:
+        while True:
+            sights = [self._sight(question.account, now) for question in questions]
+            try:
+                return self._kept.run(partial(self._make, questions=questions, sights=sights))
+            except Outdated:
+                self.way_out.register.refresh()
 
-    def _make(self, connection: psycopg.Connection[Any], questions: Sequence[Question]) -> tuple[dict[Key, Made], int]:
-        """The verdicts on what is known, and up to which position."""
-        asks = {question.key: question for question in questions}
+    def _sight(self, account: Account, now: datetime) -> Sight | Barred:
+        try:
+            view = self.way_out.register.view(account, "query", at=now)
+        except Barred as error:
+            return error
+        sees_all = not view.masked and not view.fields and DATASETS.keys() <= set(view.whole)
+        return Sight(msgspec.structs.replace(view, asof=0, until=None), sees_all, view.asof)
+
+    def _make(
+        self, connection: psycopg.Connection[Any], questions: Sequence[Question], sights: Sequence[Sight | Barred]
+    ) -> tuple[list[Told | Barred], int]:
+        """What is told to each, and up to which position. Raises Outdated."""
         subjects = list(dict.fromkeys(question.subject for question in questions))
         by_rail = [ask for ask, subject in enumerate(subjects) if subject.startswith("rail:")]
-        found, position = nearby.near(connection, [[subject] for subject in subjects], by_rail)
+        asof = min((each.asof for each in sights if isinstance(each, Sight)), default=None)
+        if asof is None:
+            return [each for each in sights if isinstance(each, Barred)], 0
+        look = Look(connection, View(asof=asof))  # on a connection of the node: nothing is kept from it
+        found, position = nearby.near(look, [[subject] for subject in subjects], by_rail)
         nears = dict(zip(subjects, found, strict=True))
-        made: dict[Key, Made] = {}
-        anew: list[Question] = []
-        for key, question in asks.items():
-            before = self._made.pop(key, None)
-            if before is not None and before.near == nears[question.subject]:
-                made[key] = before
-            elif nears[question.subject].tips:
-                anew.append(question)
-        made |= self._anew(connection, anew, nears)
+        whose = _whose(connection, sights, nears.values())
+        made: dict[tuple[Key, View], Made] = {}
+        anew: list[_Anew] = []
+        told: list[tuple[tuple[Key, View], int] | Barred] = []
+        for question, sight in zip(questions, sights, strict=True):
+            if isinstance(sight, Barred):
+                told.append(sight)
+                continue
+            place, near = (question.key, sight.view), nears[question.subject]
+            told.append((place, sight.asof))
+            mine = _mine(sight, near, whose)
+            if place in made or not near.tips or not _may_ask(sight.view, question.subject, mine):
+                continue
+            before = self._made.pop(place, None)
+            if before is not None and (before.near, before.mine) == (near, mine):
+                made[place] = before
+            else:
+                anew.append(_Anew(question, sight, near, mine))
+        made |= self._anew(connection, anew)
         self._remember(made)
-        return made, position
+        return [each if isinstance(each, Barred) else Told(made.get(each[0]), each[1]) for each in told], position
 
-    def _anew(
-        self, connection: psycopg.Connection[Any], questions: Sequence[Question], nears: Mapping[str, Near]
-    ) -> dict[Key, Made]:
+    def _anew(self, connection: psycopg.Connection[Any], wanted: "Sequence[_Anew]") -> dict[tuple[Key, View], Made]:
         """The lines of all of them come in one query."""
-        if not questions:
+        if not wanted:
             return {}
         by_subject: dict[str, list[tuple[int, Line]]] = {}
-        wanted = list({subject for each in questions for subject in nears[each.subject].subjects})
-        for number, line in enumerate(timeline.lines(connection, wanted)):
+        subjects = list({subject for each in wanted for subject in each.near.subjects})
+        for number, line in enumerate(timeline.lines(Look(connection, None), subjects)):
             by_subject.setdefault(line.subject, []).append((number, line))
         told = {}
-        for each in questions:
-            near = nears[each.subject]
-            lines = sorted(pair for subject in near.subjects for pair in by_subject.get(subject, ()))
-            told[each.key] = _made(each, near, [line for _, line in lines])
+        for each in wanted:
+            lines = sorted(pair for subject in each.near.subjects for pair in by_subject.get(subject, ()))
+            told[each.question.key, each.sight.view] = _made(each, [line for _, line in lines])
         return told
 
-    def _remember(self, made: Mapping[Key, Made]) -> None:
+    def _remember(self, made: Mapping[tuple[Key, View], Made]) -> None:
         self._made.update(made)
         while len(self._made) > REMEMBERED_MAX:
             self._made.popitem(last=False)
 
 
-def _made(question: Question, near: Near, lines: Sequence[Line]) -> Made:
+class _Anew(NamedTuple):
+    question: Question
+    sight: Sight
+    near: Near
+    mine: frozenset[str]
+
+
+def _whose(
+    connection: psycopg.Connection[Any], sights: Sequence[Sight | Barred], nears: Iterable[Near]
+) -> dict[str, set[str]]:
+    """By party, which of all these subjects are its cargo; asked only where somebody does not see everything."""
+    parties = {party for each in sights if isinstance(each, Sight) and not each.sees_all for party in each.view.parties}
+    if not parties:
+        return {}
+    return interests.whose(connection, sorted(parties), list({subject for near in nears for subject in near.subjects}))
+
+
+def _mine(sight: Sight, near: Near, whose: Mapping[str, set[str]]) -> frozenset[str]:
+    if sight.sees_all or not sight.view.parties:
+        return frozenset()
+    own: set[str] = set().union(*(whose.get(party, ()) for party in sight.view.parties))
+    return frozenset(own.intersection(near.subjects))
+
+
+def _may_ask(view: View, subject: str, mine: Collection[str]) -> bool:
+    """A verdict is a word about clearance: for those who see that of this number."""
+    return CLEARANCE in view.whole or (CLEARANCE in view.own and subject in mine)
+
+
+def _made(asked: _Anew, lines: Sequence[Line]) -> Made:
+    question, view = asked.question, asked.sight.view
     found = clearance.verdict(question.subject, question.action, question.place, lines)
+    seen = lines
+    if not asked.sight.sees_all:
+        seen = shown.shown([line for line in lines if _within(line, view, asked.mine)], view, asked.mine)
+        found = clearance_veil.veiled(found, seen, asked.mine)
     verified = Verified(**{name: getattr(found, name) for name in Verdict.__struct_fields__}, position=0)
     body = msgspec.json.encode(verified).rpartition(b',"position":')[0]
     grounds = {ground.fact_id for ground in found.facts}
-    owned = tuple(datasets([line for line in lines if line.fact_id in grounds]))
-    return Made(near, body, len(grounds), owned)
+    drawn = tuple(sorted({CLEARANCE, *(shown.dataset(line) for line in seen if line.fact_id in grounds)}))
+    return Made(asked.near, asked.mine, body, max(1, len(grounds)), drawn, leaves(view, drawn))
 
 
-def _unknown(subject: str) -> Unknown:
-    number = subject.partition(":")[2]
+def _within(line: Line, view: View, mine: Collection[str]) -> bool:
+    """What the view's own queries would find."""
+    name = shown.dataset(line)
+    return name in view.whole or (name in view.own and line.subject in mine)
+
+
+def _delivered(question: Question, told: Told) -> Delivered:
+    made = told.made
+    if made is None:
+        return Delivered(question.subject, register=told.asof)
+    return Delivered(question.subject, made.facts, "ok", made.datasets, made.permissions, "query", told.asof)
+
+
+def _unknown(question: Question) -> Unknown:
+    number = question.subject.partition(":")[2]
     return Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
 
 

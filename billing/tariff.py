@@ -14,6 +14,7 @@ ALERTS_QUERY = "alerts.query"
 DECLARATION_READ = "declaration.read"
 DECLARATION_DRAFT = "declaration.draft"
 INSTRUCTION_READ = "instruction.read"
+PARTIES_READ = "parties.read"
 VERIFY_QUERY = "verify.query"
 VERIFY_CROSS_CHECK = "verify.cross_check"
 ETA_ESTIMATE = "eta.estimate"
@@ -155,6 +156,16 @@ ITEMS = (
         en="Instructions",
         unit_zh="条",
         unit_en="instruction",
+    ),
+    ItemListed(
+        happened_at=_START,
+        recorded_at=_START,
+        item=PARTIES_READ,
+        item_class="government",
+        zh="货物当事方查询",
+        en="Parties of a shipment",
+        unit_zh="个",
+        unit_en="party",
     ),
     ItemListed(
         happened_at=_START,

@@ -1,6 +1,152 @@
 -- The journals' own tables, as all migrations in domain/migrations make them. Read models are rebuilt, not migrated.
 -- Made by `python -m tests.schema_dump > docs/schema.sql`; do not edit.
 
+CREATE FUNCTION public.audit_stands() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND TG_TABLE_NAME IN ('audit', 'audit_heads')
+       AND current_setting('kouan.audit_cut', true) = 'on' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% of %: the audit trail is never changed', TG_OP, TG_TABLE_NAME;
+END
+$$;
+
+CREATE TABLE public.commerce_events (
+    originator_id text NOT NULL COLLATE pg_catalog."C",
+    originator_version bigint NOT NULL,
+    topic text NOT NULL COLLATE pg_catalog."C",
+    state bytea NOT NULL,
+    notification_id bigint NOT NULL,
+    fact_id uuid NOT NULL
+);
+
+CREATE FUNCTION public.register_position() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO '$user', 'public'
+    RETURN COALESCE((SELECT max(commerce_events.notification_id) AS max FROM public.commerce_events WHERE (split_part(commerce_events.topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text]))), (0)::bigint);
+
+CREATE TABLE public.account_links (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    account text NOT NULL,
+    made_by text NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.accounts (
+    account text NOT NULL,
+    role text NOT NULL,
+    zh text NOT NULL,
+    en text NOT NULL,
+    party text DEFAULT ''::text NOT NULL,
+    rights text[] DEFAULT '{}'::text[] NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    made_by text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    password text,
+    password_set_at timestamp with time zone,
+    password_once boolean DEFAULT false NOT NULL,
+    totp bytea,
+    totp_next bytea,
+    totp_step bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['enterprise'::text, 'enterprise-admin'::text, 'logistics'::text, 'finance'::text, 'operator'::text, 'source'::text, 'officer'::text, 'steward'::text, 'auditor'::text, 'call-centre'::text, 'system-admin'::text, 'security-admin'::text]))),
+    CONSTRAINT accounts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'open'::text, 'suspended'::text, 'dismissed'::text])))
+);
+
+CREATE TABLE public.api_keys (
+    key_id text NOT NULL,
+    account text NOT NULL,
+    digest bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone,
+    name text DEFAULT ''::text NOT NULL,
+    made_by text DEFAULT ''::text NOT NULL,
+    expires_at timestamp with time zone DEFAULT (now() + '400 days'::interval) NOT NULL,
+    scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    networks text[] DEFAULT '{}'::text[] NOT NULL,
+    last_used_at timestamp with time zone
+);
+
+CREATE TABLE public.audit (
+    n bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    "position" bigint,
+    who text NOT NULL COLLATE pg_catalog."C",
+    party text NOT NULL COLLATE pg_catalog."C",
+    action text NOT NULL COLLATE pg_catalog."C",
+    object text NOT NULL COLLATE pg_catalog."C",
+    result text NOT NULL COLLATE pg_catalog."C",
+    entry bytea NOT NULL,
+    algorithm text NOT NULL COLLATE pg_catalog."C",
+    hash bytea NOT NULL
+);
+
+CREATE TABLE public.audit_cuts (
+    upto bigint NOT NULL,
+    hash bytea NOT NULL,
+    "position" bigint NOT NULL,
+    before timestamp with time zone NOT NULL,
+    at timestamp with time zone NOT NULL,
+    by text NOT NULL
+);
+
+CREATE TABLE public.audit_heads (
+    n bigint NOT NULL,
+    hash bytea NOT NULL,
+    at timestamp with time zone NOT NULL,
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    signature bytea NOT NULL
+);
+
+CREATE TABLE public.audit_keys (
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    public bytea NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.audit_state (
+    single boolean DEFAULT true NOT NULL,
+    node text NOT NULL,
+    n bigint NOT NULL,
+    hash bytea NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT audit_state_single_check CHECK (single)
+);
+
+CREATE TABLE public.ca_crls (
+    ca text NOT NULL COLLATE pg_catalog."C",
+    spki_sha256 bytea NOT NULL,
+    issuer text NOT NULL,
+    der bytea NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    taken_by text NOT NULL,
+    taken_at timestamp with time zone NOT NULL
+);
+
+CREATE UNLOGGED TABLE public.card_challenges (
+    challenge uuid NOT NULL,
+    nonce bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.cards (
+    card_id uuid NOT NULL,
+    issuer text NOT NULL,
+    serial text NOT NULL,
+    spki_sha256 bytea NOT NULL,
+    subject text NOT NULL,
+    account text NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    registered_by text NOT NULL,
+    registered_at timestamp with time zone NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT cards_state_check CHECK ((state = ANY (ARRAY['active'::text, 'suspended'::text])))
+);
+
 CREATE TABLE public.cargo_events (
     originator_id text NOT NULL COLLATE pg_catalog."C",
     originator_version bigint NOT NULL,
@@ -69,15 +215,6 @@ CREATE TABLE public.cargo_transmissions (
     mends uuid
 );
 
-CREATE TABLE public.commerce_events (
-    originator_id text NOT NULL COLLATE pg_catalog."C",
-    originator_version bigint NOT NULL,
-    topic text NOT NULL COLLATE pg_catalog."C",
-    state bytea NOT NULL,
-    notification_id bigint NOT NULL,
-    fact_id uuid NOT NULL
-);
-
 CREATE SEQUENCE public.commerce_events_notification_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -123,10 +260,155 @@ CREATE TABLE public.epcis_queries (
     query jsonb NOT NULL
 );
 
+CREATE TABLE public.issuer_clients (
+    client_id text NOT NULL,
+    zh text NOT NULL,
+    en text NOT NULL,
+    redirect_uris text[] NOT NULL,
+    audience text NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT issuer_clients_state_check CHECK ((state = ANY (ARRAY['active'::text, 'suspended'::text])))
+);
+
+CREATE TABLE public.issuer_codes (
+    digest bytea NOT NULL,
+    client_id text NOT NULL,
+    account text NOT NULL,
+    redirect_uri text NOT NULL,
+    challenge text NOT NULL,
+    nonce text NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.issuer_keys (
+    kid text NOT NULL,
+    public jsonb NOT NULL,
+    sealed bytea,
+    made_at timestamp with time zone NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    retired_at timestamp with time zone
+);
+
+CREATE TABLE public.issuer_node (
+    one boolean DEFAULT true NOT NULL,
+    url text NOT NULL,
+    CONSTRAINT issuer_node_one_check CHECK (one)
+);
+
+CREATE TABLE public.oidc_logins (
+    state bytea NOT NULL,
+    browser bytea NOT NULL,
+    issuer text NOT NULL,
+    nonce text NOT NULL,
+    verifier text NOT NULL,
+    next_path text NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE UNLOGGED TABLE public.rates (
+    bucket bytea NOT NULL,
+    policy text NOT NULL,
+    tokens integer NOT NULL,
+    slice bigint NOT NULL,
+    used integer[] NOT NULL,
+    granted integer NOT NULL,
+    touched double precision NOT NULL,
+    idle_at double precision NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.recovery_codes (
+    account text NOT NULL,
+    digest bytea NOT NULL
+);
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL
 );
+
+CREATE TABLE public.sessions (
+    digest bytea NOT NULL,
+    account text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    session_id text NOT NULL,
+    credential text NOT NULL,
+    address text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.sign_in_failures (
+    subject text NOT NULL,
+    failures integer NOT NULL,
+    locks integer NOT NULL,
+    locked_until timestamp with time zone,
+    last_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.trusted_cas (
+    name text NOT NULL COLLATE pg_catalog."C",
+    pem text NOT NULL,
+    spki_sha256 bytea NOT NULL,
+    subject text NOT NULL,
+    crl_required boolean DEFAULT true NOT NULL,
+    crl_file text DEFAULT ''::text NOT NULL,
+    rule jsonb,
+    state text DEFAULT 'trusted'::text NOT NULL,
+    added_by text NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    CONSTRAINT trusted_cas_state_check CHECK ((state = ANY (ARRAY['trusted'::text, 'suspended'::text])))
+);
+
+CREATE TABLE public.trusted_issuers (
+    issuer text NOT NULL,
+    name text NOT NULL,
+    entry jsonb NOT NULL,
+    client_secret bytea,
+    changed_by text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.account_links
+    ADD CONSTRAINT account_links_pkey PRIMARY KEY (issuer, subject);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (account);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.audit_cuts
+    ADD CONSTRAINT audit_cuts_pkey PRIMARY KEY (upto);
+
+ALTER TABLE ONLY public.audit_heads
+    ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (n);
+
+ALTER TABLE ONLY public.audit_keys
+    ADD CONSTRAINT audit_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (n);
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_position_key UNIQUE ("position");
+
+ALTER TABLE ONLY public.audit_state
+    ADD CONSTRAINT audit_state_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY public.ca_crls
+    ADD CONSTRAINT ca_crls_pkey PRIMARY KEY (ca, spki_sha256);
+
+ALTER TABLE ONLY public.card_challenges
+    ADD CONSTRAINT card_challenges_pkey PRIMARY KEY (challenge);
+
+ALTER TABLE ONLY public.cards
+    ADD CONSTRAINT cards_issuer_serial_key UNIQUE (issuer, serial);
+
+ALTER TABLE ONLY public.cards
+    ADD CONSTRAINT cards_pkey PRIMARY KEY (card_id);
 
 ALTER TABLE ONLY public.cargo_events
     ADD CONSTRAINT cargo_events_pkey PRIMARY KEY (originator_id, originator_version);
@@ -158,8 +440,70 @@ ALTER TABLE ONLY public.dcsa_subscriptions
 ALTER TABLE ONLY public.epcis_queries
     ADD CONSTRAINT epcis_queries_pkey PRIMARY KEY (account, name);
 
+ALTER TABLE ONLY public.issuer_clients
+    ADD CONSTRAINT issuer_clients_pkey PRIMARY KEY (client_id);
+
+ALTER TABLE ONLY public.issuer_codes
+    ADD CONSTRAINT issuer_codes_pkey PRIMARY KEY (digest);
+
+ALTER TABLE ONLY public.issuer_keys
+    ADD CONSTRAINT issuer_keys_pkey PRIMARY KEY (kid);
+
+ALTER TABLE ONLY public.issuer_node
+    ADD CONSTRAINT issuer_node_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.oidc_logins
+    ADD CONSTRAINT oidc_logins_pkey PRIMARY KEY (state);
+
+ALTER TABLE ONLY public.rates
+    ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
+
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT recovery_codes_pkey PRIMARY KEY (account, digest);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (digest);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_session_id_key UNIQUE (session_id);
+
+ALTER TABLE ONLY public.sign_in_failures
+    ADD CONSTRAINT sign_in_failures_pkey PRIMARY KEY (subject);
+
+ALTER TABLE ONLY public.trusted_cas
+    ADD CONSTRAINT trusted_cas_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.trusted_cas
+    ADD CONSTRAINT trusted_cas_spki_sha256_key UNIQUE (spki_sha256);
+
+ALTER TABLE ONLY public.trusted_issuers
+    ADD CONSTRAINT trusted_issuers_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.trusted_issuers
+    ADD CONSTRAINT trusted_issuers_pkey PRIMARY KEY (issuer);
+
+CREATE INDEX account_links_account ON public.account_links USING btree (account);
+
+CREATE INDEX accounts_party ON public.accounts USING btree (party, account);
+
+CREATE INDEX api_keys_account ON public.api_keys USING btree (account);
+
+CREATE INDEX audit_at ON public.audit USING btree (at);
+
+CREATE INDEX audit_not_ok ON public.audit USING btree (n) WHERE (result <> 'ok'::text);
+
+CREATE INDEX audit_object ON public.audit USING btree (object, n);
+
+CREATE INDEX audit_party ON public.audit USING btree (party, n) WHERE (party <> ''::text);
+
+CREATE INDEX audit_who ON public.audit USING btree (who, n);
+
+CREATE INDEX card_challenges_expires_at ON public.card_challenges USING btree (expires_at);
+
+CREATE INDEX cards_account ON public.cards USING btree (account);
 
 CREATE UNIQUE INDEX cargo_events_fact_id ON public.cargo_events USING btree (fact_id);
 
@@ -177,8 +521,59 @@ CREATE UNIQUE INDEX commerce_events_fact_id ON public.commerce_events USING btre
 
 CREATE UNIQUE INDEX commerce_events_position ON public.commerce_events USING btree (notification_id);
 
+CREATE INDEX commerce_register ON public.commerce_events USING btree (notification_id) WHERE (split_part(topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text]));
+
 CREATE INDEX customs_outbox_due ON public.customs_outbox USING btree (next_at) WHERE (state = 'waiting'::text);
 
 CREATE INDEX customs_outbox_subject ON public.customs_outbox USING btree (subject, "position");
 
 CREATE INDEX dcsa_subscriptions_account ON public.dcsa_subscriptions USING btree (account, created_at);
+
+CREATE INDEX issuer_codes_expires_at ON public.issuer_codes USING btree (expires_at);
+
+CREATE INDEX oidc_logins_expires_at ON public.oidc_logins USING btree (expires_at);
+
+CREATE INDEX sessions_account ON public.sessions USING btree (account);
+
+CREATE INDEX sign_in_failures_last_at ON public.sign_in_failures USING btree (last_at);
+
+CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
+
+CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_cuts FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
+
+CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_heads FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
+
+CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_keys FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
+
+ALTER TABLE ONLY public.account_links
+    ADD CONSTRAINT account_links_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.account_links
+    ADD CONSTRAINT account_links_issuer_fkey FOREIGN KEY (issuer) REFERENCES public.trusted_issuers(issuer) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.ca_crls
+    ADD CONSTRAINT ca_crls_ca_fkey FOREIGN KEY (ca) REFERENCES public.trusted_cas(name);
+
+ALTER TABLE ONLY public.cards
+    ADD CONSTRAINT cards_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.issuer_codes
+    ADD CONSTRAINT issuer_codes_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.issuer_codes
+    ADD CONSTRAINT issuer_codes_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.issuer_clients(client_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.oidc_logins
+    ADD CONSTRAINT oidc_logins_issuer_fkey FOREIGN KEY (issuer) REFERENCES public.trusted_issuers(issuer) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT recovery_codes_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+REVOKE ALL ON FUNCTION public.register_position() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.register_position() TO kouan_reader;

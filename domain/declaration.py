@@ -10,6 +10,7 @@ Times are UTC.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -64,6 +65,7 @@ class Lodged(Fact, frozen=True, kw_only=True, tag="declaration.lodged"):
     by: str
     version: int = 1
     content: Content | None = None  # None: lodged elsewhere
+    party: str = ""  # of the account
 
 
 class Amended(Fact, frozen=True, kw_only=True, tag="declaration.amended"):
@@ -71,6 +73,7 @@ class Amended(Fact, frozen=True, kw_only=True, tag="declaration.amended"):
     version: int
     reason: str
     content: Content | None = None
+    party: str = ""  # of the account
 
 
 class CompletionLodged(Fact, frozen=True, kw_only=True, tag="declaration.completion_lodged"):
@@ -79,11 +82,13 @@ class CompletionLodged(Fact, frozen=True, kw_only=True, tag="declaration.complet
     by: str
     version: int
     content: Content
+    party: str = ""  # of the account
 
 
 class Withdrawn(Fact, frozen=True, kw_only=True, tag="declaration.withdrawn"):
     by: str
     reason: str
+    party: str = ""  # of the account
 
 
 class DeletionRequested(Fact, frozen=True, kw_only=True, tag="declaration.deletion_requested"):
@@ -91,6 +96,7 @@ class DeletionRequested(Fact, frozen=True, kw_only=True, tag="declaration.deleti
 
     by: str
     reason: str
+    party: str = ""  # of the account
 
 
 # --- state: the least that the decisions need, folded by notice time ---
@@ -263,7 +269,9 @@ def observe(report: Receipt, *, source: str, message_id: UUID, sent_at: datetime
 FAILED = frozenset({"submission_failed", "rejected"})
 
 
-def lodge(declaration: Declaration, *, by: str, at: datetime, content: Content | None = None) -> tuple[Fact, ...]:
+def lodge(
+    declaration: Declaration, *, by: str, at: datetime, content: Content | None = None, party: str = ""
+) -> tuple[Fact, ...]:
     """Lodge, or lodge again after a rejection. Raises Refused while customs is dealing with it or has released it.
 
     Decisions count from the whole second, as the notice times of customs do: a receipt of the same second comes after.
@@ -277,11 +285,12 @@ def lodge(declaration: Declaration, *, by: str, at: datetime, content: Content |
     if declaration.completed:
         raise _refused(declaration, "它是两步申报，请重报完整申报", "it is two-step; lodge the completion again")
     version = declaration.version + 1
-    return (Lodged(happened_at=_second(at), recorded_at=at, by=by, version=version, content=content),)
+    told: dict[str, Any] = {"happened_at": _second(at), "recorded_at": at, "by": by, "party": party}
+    return (Lodged(**told, version=version, content=content),)
 
 
 def amend(
-    declaration: Declaration, *, by: str, reason: str, at: datetime, content: Content | None = None
+    declaration: Declaration, *, by: str, reason: str, at: datetime, content: Content | None = None, party: str = ""
 ) -> tuple[Fact, ...]:
     """A new version; the old ones stay. Raises Refused if there is nothing to amend, or it must be lodged again."""
     if declaration.status in {"", "withdrawn", "deleted"} | FAILED:
@@ -294,11 +303,11 @@ def amend(
         zh, en = "改单不能改变报关单类别", f"an amendment cannot make {declaration.content.kind} into {content.kind}"
         raise _refused(declaration, zh, en)
     version = max(declaration.version, 1) + 1
-    at_second = _second(at)
-    return (Amended(happened_at=at_second, recorded_at=at, by=by, reason=reason, version=version, content=content),)
+    told: dict[str, Any] = {"happened_at": _second(at), "recorded_at": at, "by": by, "party": party}
+    return (Amended(**told, reason=reason, version=version, content=content),)
 
 
-def complete(declaration: Declaration, *, content: Content, by: str, at: datetime) -> tuple[Fact, ...]:
+def complete(declaration: Declaration, *, content: Content, by: str, at: datetime, party: str = "") -> tuple[Fact, ...]:
     """The second step. Raises Refused unless customs has accepted the summary, or if it was completed before."""
     if declaration.content is None or declaration.content.kind not in {"summary", "complete"}:
         raise _refused(declaration, "它不是两步申报", "it is not a two-step declaration")
@@ -310,10 +319,11 @@ def complete(declaration: Declaration, *, content: Content, by: str, at: datetim
         zh, en = f"概要申报{_now(declaration)[0]}", f"its summary is {_now(declaration)[1]}, not accepted by customs"
         raise _refused(declaration, zh, en)
     version = declaration.version + 1
-    return (CompletionLodged(happened_at=_second(at), recorded_at=at, by=by, version=version, content=content),)
+    told: dict[str, Any] = {"happened_at": _second(at), "recorded_at": at, "by": by, "party": party}
+    return (CompletionLodged(**told, version=version, content=content),)
 
 
-def withdraw(declaration: Declaration, *, by: str, reason: str, at: datetime) -> tuple[Fact, ...]:
+def withdraw(declaration: Declaration, *, by: str, reason: str, at: datetime, party: str = "") -> tuple[Fact, ...]:
     """Take it back. Raises Refused after release: only customs can delete it then."""
     if declaration.status in {"withdrawn", "deleted"}:
         return ()
@@ -321,16 +331,18 @@ def withdraw(declaration: Declaration, *, by: str, reason: str, at: datetime) ->
         raise _refused(declaration, "已放行，只能申请海关删单", "it is released; only customs can delete it now")
     if not declaration.status:
         raise _refused(declaration, "从未申报", "it was never lodged")
-    return (Withdrawn(happened_at=_second(at), recorded_at=at, by=by, reason=reason),)
+    return (Withdrawn(happened_at=_second(at), recorded_at=at, by=by, reason=reason, party=party),)
 
 
-def request_deletion(declaration: Declaration, *, by: str, reason: str, at: datetime) -> tuple[Fact, ...]:
+def request_deletion(
+    declaration: Declaration, *, by: str, reason: str, at: datetime, party: str = ""
+) -> tuple[Fact, ...]:
     """Ask customs to delete it; with another reason, again. Raises Refused if customs does not have it."""
     if declaration.status == "deleted" or declaration.deletion == reason:
         return ()
     if declaration.status in {"", "withdrawn"} | FAILED:
         raise _refused(declaration, "海关没有这份报关单", f"customs does not have it: it is {_now(declaration)[1]}")
-    return (DeletionRequested(happened_at=_second(at), recorded_at=at, by=by, reason=reason),)
+    return (DeletionRequested(happened_at=_second(at), recorded_at=at, by=by, reason=reason, party=party),)
 
 
 def _second(at: datetime) -> datetime:

@@ -26,7 +26,13 @@ class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     count: int = 0  # lines, facts, rows handed over
     result: Result = "ok"
     tariff: str = ""  # price version in force; always "" for a government item
-    channel: str = "query"  # query, api, push, export
+    channel: str = "query"  # query, api, push, export, analytics
+    party: str = ""  # that the account belongs to
+    behalf: str = ""  # the party that it acted for, if not its own
+    credential: str = ""  # key:ID, session:…, card:…, token:…
+    purpose: str = ""  # in the caller's words
+    address: str = ""  # from where
+    register: int = 0  # the position of the newest fact of the register that it rests on
 
 
 class VerificationMade(Fact, frozen=True, kw_only=True, tag="verification.made"):

@@ -32,8 +32,11 @@ HEADS = """
 SELECT stream, (SELECT max(originator_version) FROM {table} WHERE originator_id = stream)
 FROM unnest(%s::text[]) AS stream
 """
+REGISTER = "SELECT register_position()"
+REGISTERED = ("party.", "dataset.", "permission.", "agreement.")  # tags of the register's facts
 POSITION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_notification_id_seq"
 HEADS_MAX = 200_000
+NEWEST = 2**63 - 1
 
 
 class Heads:
@@ -82,6 +85,7 @@ class Batch:
         self.repeated: list[tuple[Message, UUID]] = []  # facts that their source has stated before
         self.mended: dict[UUID, tuple[UUID, list[UUID]]] = {}
         self.desk: dict[UUID, quarantine.State] = {}
+        self.registered = 0  # the position of the newest fact of the register
         self.faults: list[tuple[Intent, Message, UUID, Fault]] = []
 
     def write(self) -> list[Outcome]:
@@ -112,9 +116,12 @@ class Batch:
             position = self._ask(POSITION)
             seen = self._ask(messages.MESSAGES, uuids([message.message_id for message in came])) if came else ()
             known = self._ask(FACTS, uuids(ids)) if ids else ()
+            rests = any(intent.register is not None for intent in self.intents)
+            register = self._ask(REGISTER) if rests else ()
             unknown = streams.difference(self.heads)
             heads = self._ask(HEADS, texts(unknown)) if unknown else ()
         [(last,)] = position
+        self.registered = max((row[0] for row in register), default=0)
         self.remembered.trust(last)
         self.heads.update({stream: version or 0 for stream, version in heads})
         self.seen = messages.seen(seen)
@@ -215,6 +222,8 @@ class Batch:
         new = [item for item in intent.facts if item.fact_id not in self.known]
         if new and intent.expected is not None and self.heads.get(intent.expected[0], 0) != intent.expected[1]:
             return Outcome(status="stale")
+        if new and intent.register is not None and self.registered > intent.register:
+            return Outcome(status="stale")  # a permission may have ended since: nothing leaves on what it was then
         for item in new:
             self._append(item)
         return Outcome(status="recorded", facts=[Told(item.fact_id, item.stream, "recorded") for item in intent.facts])
@@ -330,7 +339,10 @@ class Batch:
         stream, fact_id, happened = new.stream, new.fact_id, new.fact
         self.heads[stream] = version = self.heads.get(stream, 0) + 1
         self.known[fact_id] = new
-        self.rows.append((stream, version, fact.tag_of(type(happened)), fact.encode(happened), fact_id))
+        tag = fact.tag_of(type(happened))
+        if tag.startswith(REGISTERED):
+            self.registered = NEWEST  # deliveries behind it in this batch come after it
+        self.rows.append((stream, version, tag, fact.encode(happened), fact_id))
 
     def _store(self, cursor: psycopg.Cursor[Any], outcomes: list[Outcome]) -> None:
         messages.store(cursor, self.taken)

@@ -69,6 +69,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mending: Mending | None = None
     fresh: bool = False  # the ids are new by construction; looked for only after a lost reply
     expected: tuple[str, int] | None = None  # a decision: the stream and the version that it was based on
+    register: int | None = None  # a delivery: the position of the newest fact of the register that it rests on
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):

@@ -14,11 +14,12 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from domain.fact import digest_id
 from domain.journal import Entry
-from projections import alert_states
+from projections import alert_sight, alert_states, sight
 from projections.alert_conditions import (
     ARRIVALS,
     LEAVING,
@@ -33,6 +34,7 @@ from projections.alert_conditions import (
 from projections.alert_journey import Journey
 from projections.alert_rules import RULES, Rule
 from projections.alert_states import PASSED_ON, State, Told, kind_of
+from projections.sight import Look
 
 NAME = "alerts"
 JOURNAL = "cargo"
@@ -52,10 +54,11 @@ CREATE TABLE IF NOT EXISTS alert_conditions (
     place      text NOT NULL,
     detail     text NOT NULL,
     facts      bytea NOT NULL,             -- ids of all facts that cause it, sixteen bytes each
+    dataset    text COLLATE "C" NOT NULL,  -- of the condition's rules
     PRIMARY KEY (subject, condition, cause)
 );
 CREATE INDEX IF NOT EXISTS alert_conditions_since ON alert_conditions (condition, since);
-"""
+""" + sight.policy("alert_conditions")
 STATES = "SELECT subject, state FROM alert_states WHERE subject = ANY(%b)"
 STORE = """
 INSERT INTO alert_states (subject, state)
@@ -68,10 +71,10 @@ USING unnest(%b::text[], %b::text[], %b::uuid[]) AS gone (subject, condition, ca
 WHERE (had.subject, had.condition, had.cause) = (gone.subject, gone.condition, gone.cause)
 """
 UPSERT = """
-INSERT INTO alert_conditions (subject, condition, cause, since, cleared_at, cleared_by, place, detail, facts)
+INSERT INTO alert_conditions (subject, condition, cause, since, cleared_at, cleared_by, place, detail, facts, dataset)
 SELECT * FROM unnest(
     %b::text[], %b::text[], %b::uuid[], %b::timestamptz[], %b::timestamptz[], %b::uuid[], %b::text[], %b::text[],
-    %b::bytea[]
+    %b::bytea[], %b::text[]
 )
 ON CONFLICT (subject, condition, cause) DO UPDATE SET
     since = excluded.since,
@@ -84,6 +87,7 @@ ON CONFLICT (subject, condition, cause) DO UPDATE SET
 
 # --- project ---
 
+DATASETS = {rule.condition: rule.dataset for rule in RULES}
 BOX, DECLARATION, PAPERS = ("container:",), ("declaration:",), tuple(f"{kind}:" for kind in alert_states.PAPERS)
 COMING = ARRIVALS | LEAVING
 
@@ -249,7 +253,7 @@ class _Batch:
 def _row(subject: str, found: Condition) -> tuple[object, ...]:
     facts = b"".join(each.bytes for each in found.facts)
     times = (found.since, found.cleared_at, found.cleared_by)
-    return (subject, found.name, found.cause, *times, found.place, found.detail, facts)
+    return (subject, found.name, found.cause, *times, found.place, found.detail, facts, DATASETS[found.name])
 
 
 # --- queries ---
@@ -294,16 +298,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 LISTED = """
 WITH rules AS (
-    SELECT * FROM unnest(%(codes)s::text[], %(conditions)s::text[], %(thresholds)s::interval[])
-        AS rule (code, condition, threshold)
+    SELECT * FROM unnest(%(codes)s::text[], %(conditions)s::text[], %(thresholds)s::interval[], %(datasets)s::text[])
+        AS rule (code, condition, threshold, dataset)
 )
 SELECT rule.code, had.*, had.since + rule.threshold AS raised_at
 FROM rules AS rule
 CROSS JOIN LATERAL (
     SELECT subject, cause, since, cleared_at, cleared_by, place, detail, facts
     FROM alert_conditions
-    WHERE condition = rule.condition
-      AND (%(subjects)s::text[] = '{}' OR subject = ANY(%(subjects)s::text[]))
+    WHERE condition = rule.condition AND {seen}
+      AND (%(subjects)s::text[] = '{{}}' OR subject = ANY(%(subjects)s::text[]))
       AND CASE %(state)s
               WHEN 'pending' THEN since > %(now)s - rule.threshold AND cleared_at IS NULL
               ELSE since <= %(now)s - rule.threshold
@@ -325,8 +329,11 @@ LIMIT %(limit)s
 """
 
 
-def alerts(connection: psycopg.Connection[Any], asked: Asked) -> list[Alert]:
-    """The newest first: by when they were raised, then by code, subject and cause."""
+def alerts(look: Look, asked: Asked) -> list[Alert]:
+    """The newest first: by when they were raised, then by code, subject and cause.
+
+    Those that may be shown: whether their facts are is the business of projections/alert_sight.py.
+    """
     rules = {
         rule.code: rule
         for rule in RULES
@@ -337,6 +344,7 @@ def alerts(connection: psycopg.Connection[Any], asked: Asked) -> list[Alert]:
         "codes": list(rules),
         "conditions": [rule.condition for rule in rules.values()],
         "thresholds": [rule.threshold for rule in rules.values()],
+        "datasets": [rule.dataset for rule in rules.values()],
         "at": at,
         "behind": behind,
         "whose": whose,
@@ -344,8 +352,10 @@ def alerts(connection: psycopg.Connection[Any], asked: Asked) -> list[Alert]:
         "subjects": list(asked.subjects),
         **{name: getattr(asked, name) for name in ("now", "state", "since", "limit")},
     }
-    with connection.cursor(row_factory=class_row(_Found)) as cursor:
-        return [_alert(rules[found.code], found, asked.now) for found in cursor.execute(LISTED, values)]
+    seen, needed = alert_sight.wanted(look.view, {rule.dataset for rule in rules.values()})
+    query = sql.SQL(LISTED).format(seen=sql.SQL(seen))
+    with look.connection.cursor(row_factory=class_row(_Found)) as cursor:
+        return [_alert(rules[found.code], found, asked.now) for found in cursor.execute(query, values | needed)]
 
 
 class _Found(msgspec.Struct, frozen=True):

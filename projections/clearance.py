@@ -130,7 +130,7 @@ def verdict(subject: str, action: Action, place: str, lines: Sequence[Line]) -> 
         reasons=reasons,
         legs=Legs(customs, arrival, manifest),
         declarations=told,
-        facts=[_ground(line) for line in lines if line.fact_id in rests],
+        facts=[ground(line) for line in lines if line.fact_id in rests],
     )
 
 
@@ -143,7 +143,8 @@ def _once(reasons: Iterable[Reason]) -> list[Reason]:
     return list({(each.code, each.subject, each.en): each for each in reasons}.values())
 
 
-def _ground(line: Line) -> Ground:
+def ground(line: Line) -> Ground:
+    """A line as what a verdict rests on."""
     return Ground(line.fact_id, line.position, line.subject, line.code, line.raw_code, line.source, line.happened_at)
 
 

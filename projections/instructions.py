@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
+from domain import datasets
 from domain.instruction import (
     InstructionCancelled,
     InstructionConfirmed,
@@ -20,6 +21,8 @@ from domain.instruction import (
     Kind,
 )
 from domain.journal import Entry
+from projections.rights import View
+from projections.sight import Look
 
 NAME = "instructions"
 JOURNAL = "cargo"
@@ -40,15 +43,29 @@ CREATE TABLE IF NOT EXISTS instructions (
     state    text NOT NULL DEFAULT 'open',   -- open, confirmed, refused, cancelled
     ended_at timestamptz,
     ended_by text NOT NULL DEFAULT '',
-    reason   text NOT NULL DEFAULT ''
+    reason   text NOT NULL DEFAULT '',
+    dataset  text COLLATE "C" NOT NULL       -- domain/datasets.py: in which its subject's parties see it
 );
 CREATE INDEX IF NOT EXISTS instructions_told ON instructions (told, position DESC);
 CREATE INDEX IF NOT EXISTS instructions_due ON instructions (due_at) WHERE state = 'open';
+ALTER TABLE instructions ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS sight ON instructions;
+CREATE POLICY sight ON instructions FOR SELECT TO kouan_reader USING (
+    told = (SELECT current_setting('kouan.account', true))
+    OR given_by = (SELECT current_setting('kouan.account', true))
+    OR dataset = ANY (ARRAY(SELECT unnest(current_setting('kouan.own')::text[]))) AND EXISTS (
+        SELECT FROM party_cargo
+        WHERE party_cargo.subject = instructions.subject
+          AND party_cargo.party = ANY (ARRAY(SELECT unnest(current_setting('kouan.parties')::text[])))
+    )
+);
+GRANT SELECT ON instructions TO kouan_reader;
 """
 GIVEN = """
-INSERT INTO instructions (stream, position, version, kind, subject, place, told, given_by, given_at, due_at, note)
+INSERT INTO instructions (stream, position, version, kind, subject, place, told, given_by, given_at, due_at, note,
+                          dataset)
 SELECT * FROM unnest(%s::text[], %s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                     %s::timestamptz[], %s::timestamptz[], %s::text[])
+                     %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[])
 ON CONFLICT DO NOTHING
 """
 ENDED = """
@@ -73,7 +90,7 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
         told = entry.fact
         kind = type(told)
         if kind is InstructionGiven:
-            begun.append(_given(entry, told))  # type: ignore[arg-type]
+            begun.append((*_given(entry, told), dataset(told.subject)))  # type: ignore[arg-type, attr-defined]
         elif kind in _ENDINGS:
             ended[entry.stream] = _ended(entry, told, _ENDINGS[kind])
     if begun:
@@ -90,6 +107,11 @@ def _given(entry: Entry, told: InstructionGiven) -> tuple[Any, ...]:
 def _ended(entry: Entry, told: Any, state: str) -> tuple[Any, ...]:
     reason = told.note if state == "confirmed" else told.reason
     return (entry.stream, entry.version, state, told.happened_at, told.by, reason)
+
+
+def dataset(subject: str) -> str:
+    """The dataset in which a subject's parties see what is asked of it."""
+    return datasets.of(subject, "", "")
 
 
 # --- queries ---
@@ -147,7 +169,6 @@ def given(row: Row) -> InstructionGiven:
 class Wanted(msgspec.Struct, frozen=True):
     """Which ones; an empty field means any."""
 
-    party: str = ""  # whoever gave it or is told
     to: str = ""
     state: str = ""
     due_before: datetime | None = None  # open ones that were due then
@@ -155,12 +176,16 @@ class Wanted(msgspec.Struct, frozen=True):
     limit: int = 100
 
 
+ACCOUNT = "SELECT set_config('kouan.account', %s, true) AS stream"  # for the second wall
 LIST = """
 SELECT stream, position, version, kind, subject, place, told, given_by, given_at, due_at, note, state, ended_at,
        ended_by, reason
 FROM instructions
 WHERE position < %(before)s
-  AND (%(party)s = '' OR told = %(party)s OR given_by = %(party)s)
+  AND (%(all)s OR told = %(account)s OR given_by = %(account)s OR dataset = ANY(%(own)s::text[]) AND EXISTS (
+      SELECT FROM party_cargo
+      WHERE party_cargo.subject = instructions.subject AND party_cargo.party = ANY(%(parties)s::text[])
+  ))
   AND (%(to)s = '' OR told = %(to)s)
   AND (%(state)s = '' OR state = %(state)s)
   AND (%(due_before)s::timestamptz IS NULL OR (state = 'open' AND due_at < %(due_before)s))
@@ -169,7 +194,10 @@ LIMIT %(limit)s
 """
 
 
-def instructions(connection: psycopg.Connection[Any], wanted: Wanted) -> list[Row]:
-    """Those that are wanted, newest first."""
-    with connection.cursor(row_factory=class_row(Row)) as cursor:
-        return cursor.execute(LIST, msgspec.structs.asdict(wanted)).fetchall()
+def instructions(look: Look, account: str, wanted: Wanted) -> list[Row]:
+    """Those that are wanted, newest first: given or received by the account, or about its parties' cargo."""
+    view = look.view or View()
+    seen = {"all": look.sees_all, "account": account, "own": list(view.own), "parties": list(view.parties)}
+    with look.connection.cursor(row_factory=class_row(Row)) as cursor:
+        cursor.execute(ACCOUNT, (account,))
+        return cursor.execute(LIST, msgspec.structs.asdict(wanted) | seen).fetchall()

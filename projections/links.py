@@ -17,15 +17,17 @@ import psycopg
 
 from domain.fact import Confirmed, Corrected, Reinstated, Retracted, Stated
 from domain.journal import Entry
-from projections import lineage, timeline
+from projections import interests, lineage, shown
 from projections.journeys import SHARED, kind
 from projections.lineage import Link
+from projections.sight import Look
 from projections.timeline import Line
 
 NAME = "links"
 JOURNAL = "cargo"
-TABLES = ("links",)
-TABLE = """
+TABLES = ("links", *interests.TABLES)
+TABLE = (
+    """
 CREATE TABLE IF NOT EXISTS links (
     subject     text COLLATE "C" NOT NULL,   -- kind:number, the lesser of the two
     other       text COLLATE "C" NOT NULL,   -- kind:number
@@ -35,7 +37,10 @@ CREATE TABLE IF NOT EXISTS links (
     PRIMARY KEY (subject, other) INCLUDE (stands)
 );
 CREATE INDEX IF NOT EXISTS links_other ON links (other, subject) INCLUDE (stands);
+GRANT SELECT ON links TO kouan_reader;
 """
+    + interests.TABLE
+)
 
 Pair = tuple[str, str]
 
@@ -75,20 +80,23 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
             confirmed.add(entry.stream)
             for other in told.refs:
                 first.setdefault(_pair(entry.stream, other), entry)
-    if first:
-        _add(cursor, first)
+    changed = _add(cursor, first) if first else []
     if confirmed:  # what was taken back stands again if another source says it
         doubtful.update(row[0] for row in cursor.execute(FALLEN, (list(confirmed),), prepare=True))
     if doubtful:
-        _settle(cursor, doubtful, entries[-1].position)
+        changed += _settle(cursor, doubtful, entries[-1].position)
+    interests.project(cursor, entries, changed)
 
 
 def _pair(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
-def _add(cursor: psycopg.Cursor[Any], first: dict[Pair, Entry]) -> None:
-    """Nobody else writes here meanwhile (the runner's position is fenced): what is looked up stays so."""
+def _add(cursor: psycopg.Cursor[Any], first: dict[Pair, Entry]) -> list[Pair]:
+    """Nobody else writes here meanwhile (the runner's position is fenced): what is looked up stays so.
+
+    Returns the pairs that were not there, or did not stand.
+    """
     pairs = sorted(first)
     subjects, others = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     had = [row[0] for row in cursor.execute(HAD, (subjects, others), prepare=True)]
@@ -99,7 +107,9 @@ def _add(cursor: psycopg.Cursor[Any], first: dict[Pair, Entry]) -> None:
             copy.set_types(["text", "text", "int8", "timestamptz", "bool"])
             for pair in new:
                 copy.write_row((*pair, first[pair].position, first[pair].fact.recorded_at, True))
-    _set(cursor, {pair: True for pair, stands in zip(pairs, had, strict=True) if stands is False})
+    again = [pair for pair, stands in zip(pairs, had, strict=True) if stands is False]
+    _set(cursor, dict.fromkeys(again, True))
+    return new + again
 
 
 def _set(cursor: psycopg.Cursor[Any], stands: dict[Pair, bool]) -> None:
@@ -175,8 +185,8 @@ class _Standing:
             yield from ((other, self.stands and witness in self.witnesses) for other in refs)
 
 
-def _settle(cursor: psycopg.Cursor[Any], streams: set[str], last: int) -> None:
-    """Tell anew which of the pairs stand that the facts of some streams name."""
+def _settle(cursor: psycopg.Cursor[Any], streams: set[str], last: int) -> list[Pair]:
+    """Tell anew which of the pairs stand that the facts of some streams name. Returns these pairs."""
     told = _names(cursor, streams, last)
     stands = {_pair(stream, other): True for stream in told for other, does in told[stream].items() if does}
     fallen = [(stream, other) for stream in told for other, does in told[stream].items() if not does]
@@ -185,6 +195,7 @@ def _settle(cursor: psycopg.Cursor[Any], streams: set[str], last: int) -> None:
     for stream, other in fallen:
         stands[_pair(stream, other)] = back.get(other, {}).get(stream, False)
     _set(cursor, stands)
+    return list(stands)
 
 
 def _names(cursor: psycopg.Cursor[Any], streams: Iterable[str], last: int) -> dict[str, dict[str, bool]]:
@@ -236,17 +247,15 @@ SELECT ask, subject FROM hop UNION SELECT ask, subject FROM far
 """
 
 
-def reached(
-    connection: psycopg.Connection[Any], asks: Sequence[Sequence[str]], known_at: datetime | None = None
-) -> list[list[str]]:
+def reached(look: Look, asks: Sequence[Sequence[str]], known_at: datetime | None = None) -> list[list[str]]:
     """For each question its subjects' consignment: the other subjects, at most two links away, in order.
 
     No other box is among them when the question is about a box. `known_at`: as it stood when so much was recorded.
     """
     if known_at is not None:
-        return [_others(own, _reached_then(connection, own, known_at)) for own in asks]
+        return [_others(own, _reached_then(look, own, known_at)) for own in asks]
     found: list[set[str]] = [set() for _ in asks]
-    with connection.cursor(binary=True) as cursor:
+    with look.connection.cursor(binary=True) as cursor:
         for ask, subject in cursor.execute(REACHED, _flat(asks), prepare=True):
             found[ask].add(subject)
     return [_others(own, others) for own, others in zip(asks, found, strict=True)]
@@ -267,12 +276,6 @@ SELECT other FROM links WHERE subject = ANY(%b)
 UNION
 SELECT subject FROM links WHERE other = ANY(%b)
 """
-THEN = """
-SELECT fact_id, content, sort IS NULL
-FROM timeline
-WHERE subject = ANY(%b) AND recorded_at <= %b
-ORDER BY sort NULLS LAST, position
-"""
 
 
 def _named(connection: psycopg.Connection[Any], subjects: Iterable[str]) -> set[str]:
@@ -282,13 +285,11 @@ def _named(connection: psycopg.Connection[Any], subjects: Iterable[str]) -> set[
         return {row[0] for row in cursor.execute(NAMED, (own, own), prepare=True)}.union(own)
 
 
-def _reached_then(connection: psycopg.Connection[Any], own: Sequence[str], known_at: datetime) -> set[str]:
+def _reached_then(look: Look, own: Sequence[str], known_at: datetime) -> set[str]:
     """What was reached then: the statements of that day, folded, of all that was ever near."""
-    near = _named(connection, own)
+    near = _named(look.connection, own)
     ways = {subject for subject in near if kind(subject) not in SHARED or subject in own}
-    with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(THEN, (list(near | _named(connection, ways)), known_at), prepare=True)
-        links = lineage.pairs(timeline.fold(rows))
+    links = lineage.pairs(shown.lines(look, list(near | _named(look.connection, ways)), known_at))
     hop = {other for subject in own for other in links.get(subject, ())}
     return hop.union(*(links.get(subject, set()) for subject in hop if kind(subject) not in SHARED))
 
@@ -331,15 +332,20 @@ def strangers(connection: psycopg.Connection[Any], consignments: Sequence[Sequen
     return [sorted(others.difference(own)) for own, others in zip(consignments, found, strict=True)]
 
 
-def history(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> list[Link]:
+def once_named(look: Look, subject: str) -> bool:
+    """Some statement that the view shows names this subject, or has named it, be it withdrawn since."""
+    return any(subject in line.refs for line in _near(look, [subject]))
+
+
+def history(look: Look, subjects: Sequence[str]) -> list[Link]:
     """Every link that these subjects ever had, each with its validity and the facts that made and ended it."""
-    return lineage.links(_near(connection, subjects), subjects)
+    return lineage.links(_near(look, subjects), subjects)
 
 
-def cargoes(connection: psycopg.Connection[Any], subject: str) -> list[list[str]]:
+def cargoes(look: Look, subject: str) -> list[list[str]]:
     """What hangs together behind a number: several groups if several cargoes share it, as house bills do."""
-    return lineage.cargoes(_near(connection, [subject]), subject)
+    return lineage.cargoes(_near(look, [subject]), subject)
 
 
-def _near(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> list[Line]:
-    return timeline.lines(connection, sorted(_named(connection, subjects)))
+def _near(look: Look, subjects: Sequence[str]) -> list[Line]:
+    return shown.lines(look, sorted(_named(look.connection, subjects)))

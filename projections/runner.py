@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS read_model_positions (
     position bigint NOT NULL           -- everything up to here is in the model
 );
 ALTER TABLE read_model_positions ADD COLUMN IF NOT EXISTS shape text NOT NULL DEFAULT '';  -- digest of the DDL
+GRANT SELECT ON read_model_positions TO kouan_reader;
 CREATE TABLE IF NOT EXISTS read_model_dead_letters (
     name     text NOT NULL,
     position bigint NOT NULL,
@@ -75,7 +76,7 @@ def _shape(connection: psycopg.Connection[Any], each: ReadModel) -> None:
     if had and had[0] != shape:
         log.warning("%s 结构已变，重建 / %s has a new shape and is built again", each.name, each.name)
         tables = sql.SQL(", ").join(map(sql.Identifier, each.table_names))
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables))
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(tables))  # policies that ask for them
         connection.execute("DELETE FROM read_model_dead_letters WHERE name = %s", (each.name,))
         connection.execute("DELETE FROM read_model_positions WHERE name = %s", (each.name,))
     connection.execute(each.tables.encode())

@@ -7,7 +7,7 @@ order of milestones, then the fact's id, which is derived from its meaning: any 
 moment, it is the fold of what had been recorded until then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import psycopg
 
-from domain import binary, places
+from domain import binary, datasets, places
 from domain.container import HoldPlaced, HoldReleased
 from domain.customs_districts import CUSTOMS
 from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Received, Withdrawn
@@ -31,6 +31,7 @@ from domain.instruction import (
 )
 from domain.journal import Entry
 from domain.milestones import MILESTONES, rank
+from projections.sight import Look
 
 NAME = "timeline"
 JOURNAL = "cargo"
@@ -42,6 +43,7 @@ CREATE TABLE IF NOT EXISTS timeline (
     fact_id     uuid NOT NULL,               -- the line's own fact; for a remark the fact that it is about
     recorded_at timestamptz NOT NULL,
     sort        text COLLATE "C",            -- NULL: a remark on another line
+    dataset     text COLLATE "C",            -- domain/datasets.py; NULL: a remark, which is of its line's
     content     bytea NOT NULL               -- JSON: Line, or Remark
 );
 CREATE INDEX IF NOT EXISTS timeline_subject_position ON timeline (subject, position);
@@ -135,7 +137,7 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
     """Add a batch of facts."""
     rows = [row for entry in entries if (row := _row(entry))]
     with cursor.copy(
-        "COPY timeline (position, subject, fact_id, recorded_at, sort, content) FROM STDIN (FORMAT BINARY)"
+        "COPY timeline (position, subject, fact_id, recorded_at, sort, dataset, content) FROM STDIN (FORMAT BINARY)"
     ) as copy:
         copy.write(b"".join((binary.COPY_HEAD, *rows, binary.COPY_TAIL)))
 
@@ -143,17 +145,20 @@ def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
 def _row(entry: Entry) -> bytes | None:
     told = entry.fact
     order: str | None = None
+    dataset: str | None = None
     subject = entry.stream
     match told:
         case Stated():
             line = _line(entry, told)
             about, order, content = entry.fact_id, _order(told, told.code, entry), msgspec.json.encode(line)
+            dataset = datasets.of(subject, line.code, line.mode)
         case Confirmed() | Retracted() | Corrected() | Reinstated():
             about, content = told.fact_id, msgspec.json.encode(_remark(entry.fact_id, told))
         case _ if code := DECISIONS.get(type(told)):
             line = _decided(entry, code)
             subject, about = line.subject, entry.fact_id
             order, content = _order(told, code, entry), msgspec.json.encode(line)
+            dataset = datasets.of(subject, code, "")
         case _:
             return None  # who the parties are is no event of the cargo
     return binary.row(
@@ -162,6 +167,7 @@ def _row(entry: Entry) -> bytes | None:
         binary.uuid(about),
         binary.instant(told.recorded_at),
         binary.text(order),
+        binary.text(dataset),
         binary.raw(content),
     )
 
@@ -304,6 +310,13 @@ FROM timeline
 WHERE subject = ANY(%s) AND recorded_at <= %s
 ORDER BY sort NULLS LAST, position
 """
+SEEN = """
+SELECT fact_id, content, sort IS NULL
+FROM timeline
+WHERE subject = ANY(%s) AND recorded_at <= %s
+  AND (dataset IS NULL OR dataset = ANY(%s) OR dataset = ANY(%s) AND subject = ANY(%s))
+ORDER BY sort NULLS LAST, position
+"""
 _lines = msgspec.json.Decoder(Line)
 _remarks = msgspec.json.Decoder(Remark)
 
@@ -311,13 +324,20 @@ _remarks = msgspec.json.Decoder(Remark)
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
-def lines(connection: psycopg.Connection[Any], subjects: Sequence[str], known_at: datetime | None = None) -> list[Line]:
-    """The lines of some subjects, merged, oldest first; empty if none is known.
+def lines(
+    look: Look, subjects: Sequence[str], known_at: datetime | None = None, mine: Collection[str] = ()
+) -> list[Line]:
+    """The lines of some subjects that the view shows, merged, oldest first; empty if there are none.
 
-    `known_at`: of what had been recorded until then only, remarks too.
+    As they were stated: what a party may see of them is the business of projections/shown.py. `known_at`: of what had
+    been recorded until then only, remarks too. `mine`: which of the subjects are cargo of the view's parties.
     """
-    with connection.cursor(binary=True) as cursor:
-        return fold(cursor.execute(LINES, (list(subjects), known_at or ALWAYS), prepare=True))
+    with look.connection.cursor(binary=True) as cursor:
+        if look.view is None:
+            return fold(cursor.execute(LINES, (list(subjects), known_at or ALWAYS), prepare=True))
+        whole, own = list(look.view.whole), list(look.view.own)
+        parameters = (list(subjects), known_at or ALWAYS, whole, own, list(mine))
+        return fold(cursor.execute(SEEN, parameters, prepare=True))
 
 
 def fold(rows: Iterable[tuple[UUID, bytes, bool]]) -> list[Line]:
@@ -369,18 +389,3 @@ def position(connection: psycopg.Connection[Any]) -> int:
         "SELECT position FROM read_model_positions WHERE name = %s", (NAME,), prepare=True
     ).fetchone()
     return row[0] if row else 0
-
-
-TIPS = """
-SELECT asked.subject, (SELECT max(position) FROM timeline WHERE timeline.subject = asked.subject)
-FROM unnest(%s::text[]) AS asked (subject)
-"""
-
-
-def tips(connection: psycopg.Connection[Any], subjects: Sequence[str]) -> dict[str, int]:
-    """The position of the newest fact of each of these subjects; those without one are left out.
-
-    Lines of a subject that were read before stay as they were for as long as its tip does.
-    """
-    rows = connection.execute(TIPS, (list(subjects),), prepare=True)
-    return {subject: tip for subject, tip in rows if tip is not None}

@@ -6,6 +6,8 @@ called `unit`. Cargo belongs to a declaration by the links, two steps away at mo
 
 from typing import Any
 
+from domain import datasets
+
 RELEASES = ("DEC_RELEASED", "DEC_GUAR_REL", "DEC_PICKUP_REL")
 INSPECTIONS = ("INSP_ORDERED", "SCAN_ORDERED")
 DECLARED = (
@@ -202,6 +204,14 @@ UNITS: dict[str, tuple[str, tuple[str, ...]]] = {
     "manifests": (MANIFESTED, (*MANIFESTS, *ARRIVALS, *OUT_BY_SHIP, "TRUCK_DEP")),
 }
 """The query of each unit, and which facts it needs; a stay needs those by which it starts and ends."""
+
+MOVEMENTS = (datasets.PORT, datasets.RAIL, datasets.AIR, datasets.ROAD)
+DRAWN: dict[str, tuple[str, ...]] = {
+    "declarations": (datasets.CLEARANCE, datasets.DECLARATIONS, *MOVEMENTS),
+    "stays": MOVEMENTS,
+    "manifests": (datasets.MANIFEST, *MOVEMENTS),
+}
+"""The datasets that each unit is made of: whoever sees less of them would be told wrong figures."""
 
 VALUES: dict[str, Any] = {
     "entry": "^declaration:[0-9]{8}[01][0-9]{9}$",

@@ -11,9 +11,10 @@ from api.settings import Settings
 from api.supervise import address, api, serve
 from tests.bench.bulk import memory_bytes
 from tests.bench.servers import free_port
+from tests.open_register import OWNER
 
-SOURCE = Account("terminal", "source", "码头", "Terminal")
-ELSEWHERE = Account("line", "source", "船公司", "Line")
+SOURCE = Account("terminal", "source", "码头", "Terminal", party=OWNER)
+ELSEWHERE = Account("line", "source", "船公司", "Line", party=OWNER)
 
 
 class Served:

@@ -11,16 +11,21 @@ from litestar.testing import TestClient
 
 from api.app import READ_MODELS, build
 from api.identity import Account, open_account
+from domain.delivery import new_id
+from domain.fact import Fact
+from domain.intent import Intent, NewFact
 from domain.journal import Journal
+from domain.writer import Writer
 from projections import runner
+from tests.open_register import OWNER
 
 PEOPLE = {
     "enterprise": Account("trader", "enterprise", "外贸企业", "Trader"),
     "logistics": Account("mover", "logistics", "物流企业", "Mover"),
     "finance": Account("clerk", "finance", "财务", "Clerk"),
     "operator": Account("operator", "operator", "运营", "Operator"),
-    "source": Account("terminal", "source", "码头", "Terminal"),
-    "line": Account("line", "source", "船公司", "Line"),
+    "source": Account("terminal", "source", "码头", "Terminal", party=OWNER),
+    "line": Account("line", "source", "船公司", "Line", party=OWNER),
 }
 
 
@@ -48,6 +53,20 @@ class Node:
         self.catch_up()
         return answer.json()
 
+    def open(self, who: str, account: Account) -> None:
+        """One more account, known to the test by a name."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            self.keys[who] = open_account(connection, account)
+
+    def decide(self, journal: str, stream: str, *facts: Fact) -> None:
+        """Facts of Kouan's own, as decisions write them."""
+        with Journal(journal, self.conninfo).opened() as kept:
+            writer = Writer(kept)
+            new = [NewFact(stream, new_id(fact.recorded_at), fact) for fact in facts]
+            writer.write([Intent(facts=new, fresh=True)])
+            writer.stop()
+        self.catch_up()
+
     def bearer(self, who: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[who]}"} if who else {}
 
@@ -61,6 +80,13 @@ class Node:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.conninfo) as connection:
             return connection.execute(query.encode(), values).fetchall()
+
+
+@pytest.fixture
+def closed_node(closed_database: str) -> Iterator[Node]:
+    """A node at which nobody is permitted anything: everybody sees what is public, and parties their own."""
+    with TestClient(build(closed_database), raise_server_exceptions=False) as client:
+        yield Node(closed_database, client)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from api import embedded
+from tests.open_register import permit_all
 
 EXTERNAL = "KOUAN_TEST_DATABASE_URL"
 HOME = "KOUAN_TEST_HOME"  # how the workers learn it
@@ -59,19 +59,39 @@ def postgres() -> str:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: str) -> Iterator[str]:
-    """The name of a database with the product's tables and no rows; made once per worker."""
+def closed_template(postgres: str) -> Iterator[str]:
+    """The name of a database with the product's tables and nobody permitted anything; made once per worker."""
     name = f"kouan_template_{uuid4().hex[:12]}"
     _execute(postgres, "CREATE DATABASE {}", name)
-    if find_spec("api.schema"):
-        importlib.import_module("api.schema").install(make_conninfo(postgres, dbname=name))
+    importlib.import_module("api.schema").install(make_conninfo(postgres, dbname=name))
+    yield name
+    drop(postgres, name)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str, closed_template: str) -> Iterator[str]:
+    """The same, with a register in which everybody may see everything: most tests are about something else."""
+    name = f"kouan_template_{uuid4().hex[:12]}"
+    _execute(postgres, "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, closed_template)
+    permit_all(make_conninfo(postgres, dbname=name))
     yield name
     drop(postgres, name)
 
 
 @pytest.fixture
 def database(postgres: str, template: str) -> Iterator[str]:
-    """The conninfo of a fresh copy of the template, dropped after the test. A file copy takes a seventh of the time."""
+    """The conninfo of a fresh copy of the template, dropped after the test."""
+    yield from _copied(postgres, template)
+
+
+@pytest.fixture
+def closed_database(postgres: str, closed_template: str) -> Iterator[str]:
+    """A fresh database in which nobody is permitted anything."""
+    yield from _copied(postgres, closed_template)
+
+
+def _copied(postgres: str, template: str) -> Iterator[str]:
+    """A file copy takes a seventh of the time."""
     name = f"kouan_test_{uuid4().hex[:12]}"
     _execute(postgres, "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
     yield make_conninfo(postgres, dbname=name)

@@ -27,7 +27,7 @@ PRICES = [
 OFFERS = [Offer(item, tariff.in_force(PRICES, item.item, sample_answers.NOW)) for item in ITEMS]
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home": ("home.html", {"offers": OFFERS}),
-    "sign-in": ("sign_in.html", {"refused": True, "session_hours": 8}),
+    "sign-in": ("sign_in.html", {"refused": True, "said": "", "issuers": [], "session_hours": 8}),
     "unknown": ("unknown.html", {"number": "MSKU0000000"}),
     "foreign": ("foreign.html", {}),
     "error": ("error.html", {"code": 503, "detail": "The cargo journal cannot be reached; try again"}),

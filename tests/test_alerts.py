@@ -18,6 +18,7 @@ from domain.report import Moment, Movement, Receipt
 from projections import alert_states, alerts
 from projections.alert_states import DEVICE_MAX, OWN_MAX
 from projections.alerts import Asked, Choice
+from projections.sight import Look
 
 MON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -67,7 +68,7 @@ def project(connection: psycopg.Connection[Any], found: Sequence[Entry], batch: 
 def codes(
     connection: psycopg.Connection[Any], state: Choice = "active", now: datetime = LATER, **more: Any
 ) -> list[str]:
-    return sorted(each.code for each in alerts.alerts(connection, Asked(now=now, state=state, **more)))
+    return sorted(each.code for each in alerts.alerts(Look(connection, None), Asked(now=now, state=state, **more)))
 
 
 def after(connection: psycopg.Connection[Any], *told: Told, now: datetime = LATER) -> list[str]:
@@ -90,7 +91,7 @@ PAPERS = (said("ARRIVAL_RPT", MON + HOUR), said("MAN_ADV_OK", MON), said("TALLY_
 
 def test_loading_without_release_is_an_alarm_at_once(connection: psycopg.Connection[Any]) -> None:
     project(connection, entries(GATED_IN, LOADED))
-    [alert] = alerts.alerts(connection, Asked(now=MON + 2 * DAY))
+    [alert] = alerts.alerts(Look(connection, None), Asked(now=MON + 2 * DAY))
     assert (alert.code, alert.severity, alert.state) == ("loaded_unreleased", "alarm", "active")
     assert (alert.zh, alert.en) == ("海关未放行集装箱装船", "Loaded without customs release")
     assert (alert.subject, alert.place, alert.raised_at) == (BOX, HOME, MON + 2 * DAY)
@@ -125,7 +126,7 @@ def test_a_release_that_was_told_late_leaves_no_trace(connection: psycopg.Connec
 def test_a_release_that_came_late_clears_the_alarm_and_keeps_it(connection: psycopg.Connection[Any]) -> None:
     late = said("IMP_RELEASED", MON + 5 * DAY)
     assert after(connection, DISCHARGED, GATED_OUT, late) == []
-    [alert] = alerts.alerts(connection, Asked(now=LATER, state="cleared"))
+    [alert] = alerts.alerts(Look(connection, None), Asked(now=LATER, state="cleared"))
     assert (alert.code, alert.cleared_at, alert.cleared_by) == (
         "gated_out_unreleased",
         MON + 5 * DAY,
@@ -227,7 +228,7 @@ def test_what_lasts_too_long_is_an_alert_from_the_minute_on_which_it_does(
     assert codes(connection, now=since - MINUTE, code=code) == []
     assert codes(connection, "pending", now=since - MINUTE, code=code) == [code]
     assert codes(connection, now=since, code=code) == [code]
-    assert [each.raised_at for each in alerts.alerts(connection, Asked(now=since, code=code))] == [since]
+    assert [each.raised_at for each in alerts.alerts(Look(connection, None), Asked(now=since, code=code))] == [since]
 
 
 def test_what_ends_in_time_is_no_alert_and_what_ends_late_is_cleared(connection: psycopg.Connection[Any]) -> None:
@@ -317,7 +318,7 @@ def test_reports_that_can_hardly_all_be_true_are_told_of(
     connection: psycopg.Connection[Any], told: Sequence[Told], code: str
 ) -> None:
     project(connection, entries(*told))
-    [alert] = [each for each in alerts.alerts(connection, Asked(now=LATER)) if each.family == "order"]
+    [alert] = [each for each in alerts.alerts(Look(connection, None), Asked(now=LATER)) if each.family == "order"]
     assert alert.code == code
     assert set(alert.facts) == {identity(*each) for each in told}  # type: ignore[arg-type]
 
@@ -353,11 +354,11 @@ def about(told: Told, kind: type[Fact], at: datetime, **more: Any) -> Told:
 
 def test_a_retraction_clears_an_alert_and_a_reinstatement_raises_it_again(connection: psycopg.Connection[Any]) -> None:
     assert after(connection, DISCHARGED, GATED_OUT) == ["gated_out_unreleased"]
-    before = alerts.alerts(connection, Asked(now=LATER))
+    before = alerts.alerts(Look(connection, None), Asked(now=LATER))
     project(connection, entries(about(GATED_OUT, Retracted, MON + 4 * DAY)))
     assert "gated_out_unreleased" not in codes(connection)
     project(connection, entries(about(GATED_OUT, Reinstated, MON + 5 * DAY)))
-    assert alerts.alerts(connection, Asked(now=LATER)) == before
+    assert alerts.alerts(Look(connection, None), Asked(now=LATER)) == before
 
 
 def test_what_another_source_still_states_stands(connection: psycopg.Connection[Any]) -> None:
@@ -376,7 +377,7 @@ def test_a_correction_is_what_counts(connection: psycopg.Connection[Any]) -> Non
     again = said("GATE_OUT", MON + DAY)
     replaced = about(GATED_OUT, Corrected, MON + 4 * DAY, replaced_by=identity(*again))  # type: ignore[arg-type]
     project(connection, entries(DISCHARGED, GATED_OUT, again, replaced))
-    [alert] = alerts.alerts(connection, Asked(now=LATER))
+    [alert] = alerts.alerts(Look(connection, None), Asked(now=LATER))
     assert (alert.code, alert.raised_at) == ("gated_out_unreleased", MON + DAY)
 
 

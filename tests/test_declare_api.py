@@ -88,13 +88,14 @@ def test_the_same_request_under_a_key_is_one_declaration(node: Node) -> None:
     assert lodge(node) != first.json()["number"]
 
 
-def test_only_its_own_account_and_the_operator_find_it(node: Node) -> None:
-    number = lodge(node)
-    assert node.get(f"/v1/declarations/{number}", "operator").status_code == 200
-    assert node.get(f"/v1/declarations/{number}", "logistics").status_code == 403
-    other = send(node, "/v1/declarations", content(), who="operator").json()["number"]
-    assert node.get(f"/v1/declarations/{other}").json()["type"] == "/problems/unknown"
-    assert send(node, f"/v1/declarations/{other}/withdraw", {"reason": "x"}).status_code == 404
+def test_only_its_own_account_finds_it_where_nobody_has_a_party(closed_node: Node) -> None:
+    number = lodge(closed_node)
+    assert closed_node.get(f"/v1/declarations/{number}").status_code == 200
+    assert closed_node.get(f"/v1/declarations/{number}", "operator").status_code == 404
+    assert closed_node.get(f"/v1/declarations/{number}", "logistics").status_code == 403
+    other = send(closed_node, "/v1/declarations", content(), who="operator").json()["number"]
+    assert closed_node.get(f"/v1/declarations/{other}").json()["type"] == "/problems/unknown"
+    assert send(closed_node, f"/v1/declarations/{other}/withdraw", {"reason": "x"}).status_code == 404
 
 
 @pytest.mark.parametrize("number", ["I20260000000000000", "%20", "x" * 300, "CSQU3054383", "报"])

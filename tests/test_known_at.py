@@ -17,6 +17,7 @@ from domain.fact import Confirmed, Corrected, Moved, Reinstated, Retracted, Stat
 from domain.journal import Entry, Journal
 from examples.day import EXAMPLES, SOURCES, deliveries
 from tests.fixtures_node import Node
+from tests.open_register import OWNER
 from tests.test_track_api import STORY, codes, event
 
 MOMENTS = 1_000
@@ -115,7 +116,10 @@ def shown(answer: dict[str, Any], stream: str) -> set[Shown]:
 def day(node: Node) -> Iterator[tuple[Node, list[Entry]]]:
     """The sample day in the node, and its journal."""
     with psycopg.connect(node.conninfo, autocommit=True) as connection:
-        keys = {name: open_account(connection, Account(name, "source", *names)) for name, names in SOURCES.items()}
+        keys = {
+            name: open_account(connection, Account(name, "source", *names, party=OWNER))
+            for name, names in SOURCES.items()
+        }
         for post in deliveries():
             answer = node.client.post(
                 "/v1/reports",

@@ -14,7 +14,7 @@ from api.app import READ_MODELS
 from domain.journal import Journal
 from projections import links, runner, timeline
 from projections.lineage import Link
-from projections.links import history, reached
+from projections.sight import Look
 from tests.bench.traffic import box
 from tests.fixtures_node import Node
 
@@ -40,6 +40,14 @@ def cancel(document: str) -> dict[str, Any]:
 def connection(node: Node) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(node.conninfo, autocommit=True) as made:
         yield made
+
+
+def reached(connection: psycopg.Connection[Any], *asked: Any) -> list[list[str]]:
+    return links.reached(Look(connection, None), *asked)
+
+
+def history(connection: psycopg.Connection[Any], subjects: list[str]) -> list[Link]:
+    return links.history(Look(connection, None), subjects)
 
 
 def rows(connection: psycopg.Connection[Any]) -> Rows:
@@ -221,7 +229,7 @@ def test_a_house_number_shared_by_two_cargoes_is_two_consignments(
         event(3, "DEC_RELEASED", "bl:MASTER1", subject=ENTRY),
         event(10, "DISCHARGED", "bl:MASTER2", subject=OTHER_BOX),
     )
-    assert links.cargoes(connection, HOUSE) == [["bl:MASTER1", BOX], ["bl:MASTER2", OTHER_BOX]]
+    assert links.cargoes(Look(connection, None), HOUSE) == [["bl:MASTER1", BOX], ["bl:MASTER2", OTHER_BOX]]
 
 
 def test_a_bill_with_two_boxes_or_two_house_bills_is_one_cargo(node: Node, connection: psycopg.Connection[Any]) -> None:
@@ -231,8 +239,8 @@ def test_a_bill_with_two_boxes_or_two_house_bills_is_one_cargo(node: Node, conne
         event(2, "DO_ISSUED", BILL, BOX, subject=HOUSE),
         event(2, "DO_ISSUED", BILL, OTHER_BOX, subject="bl:HOUSE2"),
     )
-    assert links.cargoes(connection, BILL) == [sorted([BOX, OTHER_BOX, HOUSE, "bl:HOUSE2"])]
-    assert links.cargoes(connection, "bl:NEVER") == []
+    assert links.cargoes(Look(connection, None), BILL) == [sorted([BOX, OTHER_BOX, HOUSE, "bl:HOUSE2"])]
+    assert links.cargoes(Look(connection, None), "bl:NEVER") == []
 
 
 def test_the_papers_of_a_boxs_other_journeys_are_strangers(node: Node, connection: psycopg.Connection[Any]) -> None:
@@ -313,7 +321,7 @@ def test_what_two_sources_name_of_one_event_links_whoever_came_first(
     for who in (first, second):
         node.tell(event(3, "GATE_IN", *named[who], document="D1"), who=who)
     assert reached(connection, [[BOX]]) == [[BILL, "booking:B1"]]
-    [line] = timeline.lines(connection, [BOX])
+    [line] = timeline.lines(Look(connection, None), [BOX])
     assert sorted(line.refs) == [BILL, "booking:B1"]
     before = rows(connection)
     with Journal("cargo", node.conninfo).opened() as journal:
@@ -322,7 +330,7 @@ def test_what_two_sources_name_of_one_event_links_whoever_came_first(
     node.tell(cancel("D1"), who="line")
     if first == "source":  # the second word is taken back, and what it alone named with it
         assert reached(connection, [[BOX]]) == [[BILL]]
-        assert timeline.lines(connection, [BOX])[0].refs == (BILL,)
+        assert timeline.lines(Look(connection, None), [BOX])[0].refs == (BILL,)
 
 
 def test_one_truck_in_one_minute_with_two_boxes_leads_to_both(node: Node, connection: psycopg.Connection[Any]) -> None:

@@ -143,7 +143,7 @@ def test_a_person_signs_in_finds_a_box_in_english_and_signs_out(chromium: Browse
         chromium.ask("document.querySelector('#number').value = 'csqu 305438-3'")
         chromium.press(".search button")
         chromium.ask(f"document.querySelector('#key').value = '{node.keys['enterprise']}'")
-        chromium.press(".stack button")
+        chromium.press("form:has(#key) button")
         assert chromium.ask("location.pathname").startswith("/track/CSQU")
         assert "重箱进港（进闸）" in chromium.ask("document.querySelector('.timeline').innerText")
         chromium.press(".lang")

@@ -8,6 +8,7 @@ import pytest
 
 from api.answer import Answer
 from api.identity import COOKIE
+from api.login.door import csrf_of
 from api.portal import language, pages, view
 from api.portal.pages import local
 from tests import sample_answers
@@ -178,7 +179,7 @@ def test_a_wrong_key_is_told_so_and_opens_nothing(node: Node) -> None:
 def test_signing_out_ends_the_session_itself_not_only_the_cookie(node: Node) -> None:
     sign_in(node)
     token = node.client.cookies[COOKIE]
-    assert node.client.post("/sign-out", follow_redirects=False).status_code == 303
+    assert node.client.post("/sign-out", data={"csrf": csrf_of(token)}, follow_redirects=False).status_code == 303
     node.client.cookies.set(COOKIE, token)
     assert node.client.get("/usage").status_code == 401
 
@@ -243,8 +244,8 @@ def test_usage_shows_finance_every_account_and_others_their_own(node: Node) -> N
     ],
 )
 def test_forms_are_taken_from_our_own_pages_only(node: Node, headers: dict[str, str], status: int) -> None:
-    data = {"key": node.keys["enterprise"]}
     for path in ("/sign-in", "/sign-out"):
+        data = {"key": node.keys["enterprise"], "csrf": csrf_of(node.client.cookies.get(COOKIE) or "")}
         assert node.client.post(path, data=data, headers=headers, follow_redirects=False).status_code == status
 
 

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from api.identity import COOKIE
+from api.login.door import csrf_of
 from tests.fixtures_node import Node
 from tests.test_quarantine_api import MISCOUNTED, TRUNCATED, WHOLE, quarantined, show, subjects
 
@@ -17,6 +19,7 @@ def operator(node: Node, who: str = "operator") -> None:
 
 
 def send(node: Node, path: str, headers: dict[str, str] | None = None, **form: str) -> Any:
+    form = {"csrf": csrf_of(node.client.cookies.get(COOKIE) or ""), **form}
     return node.client.post(path, data=form, headers=headers or {}, follow_redirects=False)
 
 
@@ -86,7 +89,7 @@ def test_the_forms_are_taken_from_our_own_pages_only(node: Node, path: str) -> N
     operator(node)
     where = f"/quarantine/{message_id}/{path}"
     assert send(node, where, ELSEWHERE, override="count", reason="x").status_code == 403
-    node.client.post("/sign-out")
+    send(node, "/sign-out")
     assert send(node, where, override="count", reason="x").status_code == 401
     operator(node, "source")
     assert send(node, where, override="count", reason="x").status_code == 403

@@ -15,6 +15,7 @@ from examples.day import EXAMPLES, SOURCES, deliveries
 from projections import runner
 from projections.runner import ReadModel
 from tests.fixtures_node import Node
+from tests.open_register import OWNER
 from tests.test_report_api import GATE_IN
 
 KEY = """
@@ -81,7 +82,9 @@ def poison(connection: psycopg.Connection[Any], journal: str, stream: str, state
 
 def live_day(node: Node, connection: psycopg.Connection[Any]) -> None:
     """The sample day as it comes, with questions between; the read models follow in batches of all sizes."""
-    keys = {name: open_account(connection, Account(name, "source", *names)) for name, names in SOURCES.items()}
+    keys = {
+        name: open_account(connection, Account(name, "source", *names, party=OWNER)) for name, names in SOURCES.items()
+    }
     for number, post in enumerate(deliveries()):
         params = {"format": post.format, "sent_at": post.sent_at.isoformat()}
         headers = {"Authorization": f"Bearer {keys[post.source]}", "Content-Type": post.content_type}

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from api.app import build
 from api.settings import Settings
 from projections.measures import MEASURES
+from projections.units import DRAWN
 from tests.fixtures_node import Node
 from tests.test_statistics import Told, at, told
 
@@ -144,7 +145,7 @@ def test_every_answer_is_a_free_delivery_the_empty_one_too(node: Node) -> None:
         ("statistics.summary", "government", "empty", 0),
         ("statistics.summary", "government", "ok", 1),
     ]
-    assert [each.get("datasets") for each in made] == [None, ["customs.clearance"]]
+    assert [each.get("datasets") for each in made] == [None, list(DRAWN["declarations"])]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from examples.day import SOURCES
 from examples.post import Post
 from projections import timeline
 from tests.fixtures_node import Node
+from tests.open_register import OWNER
 from tests.test_track_api import BOX, STORY
 
 MON = datetime(2026, 3, 2, 1, tzinfo=UTC)
@@ -136,7 +137,10 @@ def posts(number: str) -> list[Post]:
 
 def told_in_order(node: Node, many: Sequence[Post]) -> None:
     with psycopg.connect(node.conninfo, autocommit=True) as connection:
-        keys = {name: open_account(connection, Account(name, "source", *names)) for name, names in SOURCES.items()}
+        keys = {
+            name: open_account(connection, Account(name, "source", *names, party=OWNER))
+            for name, names in SOURCES.items()
+        }
     for post in many:
         answer = node.client.post(
             "/v1/reports",

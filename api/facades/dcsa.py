@@ -6,12 +6,10 @@ query and limit, so it may come alone. Every answer is a delivery, free. Times c
 Source: DCSA Track & Trace 2.2.0 (OpenAPI TNT_v2.2.0), error domain 1.0.0.
 """
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from litestar import HttpMethod, MediaType, Request, Response, get, route
@@ -19,20 +17,19 @@ from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.params import FromPath
 
-from api.delivery import Deliveries
 from api.facades import dcsa_filters, dcsa_search, searching
 from api.facades.asking import BadQuery, parameters, whole
 from api.facades.dcsa_events import Event
 from api.facades.dcsa_search import DcsaSearch
 from api.facades.handing import DCSA_QUERY, hand_over
 from api.facades.paging import Cut, Pairs, Token, decode, encode, foreign
-from api.facades.searching import Made
+from api.facades.searching import Eyes, Made
 from api.identity import caller, needs
 from api.pool import Pool
 from api.problems import log, status_of
+from api.way_out import Looking, WayOut
 from domain.errors import KouanError, Malformed, Unknown
 from projections import events as lines_of_all
-from projections.timeline import Line
 
 PATH = "/dcsa/v2"
 VERSION = "2.2.0"
@@ -123,9 +120,9 @@ def links(query: Pairs, token: Token, limit: int, before: Token | None, behind: 
 # --- over HTTP ---
 
 
-@get("/events", guards=[needs()])
+@get("/events", guards=[needs()], opt={"cost": 5})
 async def find_events(
-    request: Request[Any, Any, Any], pool: NamedDependency[Pool], deliveries: NamedDependency[Deliveries]
+    request: Request[Any, Any, Any], pool: NamedDependency[Pool], way_out: NamedDependency[WayOut]
 ) -> Response[bytes]:
     """Events by filter, in the order in which this node recorded them unless `sort` says otherwise. Free."""
     account = caller(request)
@@ -135,13 +132,14 @@ async def find_events(
     if token != Token() and filters and query != dcsa_filters.read(token.query):
         raise foreign()
 
-    def search() -> Cut[Made]:
-        with pool.connection() as connection:
-            return searching.page(connection, DcsaSearch(query), token, limit)
+    def search(looking: Looking) -> Cut[Made]:
+        with pool.connection() as node:
+            page = searching.page(Eyes(looking.look, node), DcsaSearch(query), token, limit)
+        looking.found([line for line, _ in page.items])
+        return page
 
-    found = await asyncio.to_thread(search)
     subject = ",".join(query.subjects) or "dcsa.events"
-    await hand_over(deliveries, account, DCSA_QUERY, subject=subject, lines=[line for line, _ in found.items])
+    found = await hand_over(way_out, account, DCSA_QUERY, search, subject=subject)
     body = msgspec.json.encode([event for _, event in found.items])
     headers = versioned(links(pairs, token, limit, found.before, found.behind))
     return Response(body, media_type=MediaType.JSON, headers=headers)
@@ -152,26 +150,21 @@ async def find_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
     pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
     """One event by its id. Free."""
-    account = caller(request)
 
-    def look() -> tuple[Line, Event] | None:
-        try:
-            wanted = UUID(event_id)
-        except ValueError:
-            return None
-        with pool.connection() as connection:
-            line = lines_of_all.one(connection, wanted)
-            event = dcsa_search.one(connection, line) if line else None
-        return (line, event) if line and event else None
+    def look(looking: Looking) -> Event:
+        with pool.connection() as node:
+            line = lines_of_all.named(looking.look, node, event_id)
+        event = dcsa_search.one(looking.look, line) if line else None
+        if line is None or event is None:
+            raise Unknown(f"没有事件 {event_id[:60]} / no event {event_id[:60]}", event_id=event_id[:60])
+        looking.found([line])
+        return event
 
-    found = await asyncio.to_thread(look)
-    await hand_over(deliveries, account, DCSA_QUERY, subject=f"event:{event_id}", lines=[found[0]] if found else [])
-    if found is None:
-        raise Unknown(f"没有事件 {event_id[:60]} / no event {event_id[:60]}", event_id=event_id[:60])
-    return Response(msgspec.json.encode(found[1]), media_type=MediaType.JSON, headers=versioned({}))
+    event = await hand_over(way_out, caller(request), DCSA_QUERY, look, subject=f"event:{event_id}")
+    return Response(msgspec.json.encode(event), media_type=MediaType.JSON, headers=versioned({}))
 
 
 @route(

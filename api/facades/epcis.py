@@ -6,34 +6,30 @@ answer is a delivery, free. Times carry an offset.
 Source: GS1 EPCIS 2.0, query interface and REST bindings.
 """
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 import msgspec
-import psycopg
 from litestar import HttpMethod, Request, Response, get, route
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 
 from api.capture import PATH, VERSIONS
-from api.delivery import Deliveries
 from api.facades import epcis_events, epcis_filters, searching
 from api.facades.asking import BadQuery, parameters, whole
 from api.facades.epcis_filters import EpcisSearch
 from api.facades.handing import EPCIS_QUERY, hand_over
 from api.facades.paging import Cut, Pairs, Token, decode, encode, foreign
-from api.facades.searching import Event, Made, TooMuchToOrder
+from api.facades.searching import Event, Eyes, Made, TooMuchToOrder
 from api.identity import Account, caller, needs
 from api.pool import Pool
 from api.problems import log, status_of
+from api.way_out import Looking, WayOut
 from domain.errors import KouanError, Malformed, Unknown
 from projections import events as lines_of_all
-from projections.timeline import Line
 
 PAGE, PAGE_MAX = 30, 1_000
 COUNTED_PAGES_MAX = 10
@@ -128,20 +124,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     pairs: Pairs = ()  # what the page tokens belong to
 
 
-async def answer(pool: Pool, deliveries: Deliveries, asked: Asked) -> Response[bytes]:
+async def answer(pool: Pool, way_out: WayOut, asked: Asked) -> Response[bytes]:
     """A page of what a search finds, once its delivery is on record."""
     search, most = asked.search, asked.search.event_count_limit
     size = min(asked.limit, most) if most else asked.limit
 
-    def look() -> Cut[Made]:
-        with pool.connection() as connection:
+    def look(looking: Looking) -> Cut[Made]:
+        with pool.connection() as node:
+            eyes = Eyes(looking.look, node)
             if search.max_event_count is not None:
-                _count(connection, search, search.max_event_count)
-            return searching.page(connection, search, asked.token, size)
+                _count(eyes, search, search.max_event_count)
+            page = searching.page(eyes, search, asked.token, size)
+        looking.found([line for line, _ in page.items])
+        return page
 
-    found = await asyncio.to_thread(look)
     subject = ",".join(search.subjects) or f"epcis:{asked.name}"
-    await hand_over(deliveries, asked.account, EPCIS_QUERY, subject=subject, lines=[line for line, _ in found.items])
+    found = await hand_over(way_out, asked.account, EPCIS_QUERY, look, subject=subject)
     headers = dict(VERSIONS)
     if found.behind and not most:
         behind = msgspec.structs.replace(found.behind, query=asked.pairs, limit=asked.limit)
@@ -151,12 +149,12 @@ async def answer(pool: Pool, deliveries: Deliveries, asked: Asked) -> Response[b
     return Response(msgspec.json.encode(body), media_type=JSON, headers=headers)
 
 
-def _count(connection: psycopg.Connection[Any], search: EpcisSearch, most: int) -> None:
+def _count(eyes: Eyes, search: EpcisSearch, most: int) -> None:
     """Raises QueryTooLarge: `maxEventCount` is all or nothing, and nothing where counting takes too long."""
     place: Token | None = Token()
     counted = 0
     for _ in range(COUNTED_PAGES_MAX):
-        found = searching.page(connection, search, place or Token(), PAGE_MAX)
+        found = searching.page(eyes, search, place or Token(), PAGE_MAX)
         counted, place = counted + len(found.items), found.behind
         if place is None or counted > most:
             break
@@ -180,9 +178,9 @@ def document(events: list[Event], name: str, at: datetime) -> Event:
 
 
 # Under its whole path: a router of its own would bring a second answer to OPTIONS along, which capture.py gives.
-@get(f"{PATH}/events", guards=[needs()], exception_handlers=HANDLERS, tags=["epcis"])
+@get(f"{PATH}/events", guards=[needs()], exception_handlers=HANDLERS, tags=["epcis"], opt={"cost": 5})
 async def find_events(
-    request: Request[Any, Any, Any], pool: NamedDependency[Pool], deliveries: NamedDependency[Deliveries]
+    request: Request[Any, Any, Any], pool: NamedDependency[Pool], way_out: NamedDependency[WayOut]
 ) -> Response[bytes]:
     """Events by the standard's parameters, in the order of recording unless `orderBy` says otherwise. Free."""
     account = caller(request)
@@ -192,7 +190,7 @@ async def find_events(
     if token != Token() and filters and search != epcis_filters.of_pairs(token.query):
         raise foreign()
     asked = Asked(account=account, search=search, token=token, limit=limit, path=f"{PATH}/events", pairs=pairs)
-    return await answer(pool, deliveries, asked)
+    return await answer(pool, way_out, asked)
 
 
 @get("/events/{event_id:str}", guards=[needs()])
@@ -200,25 +198,21 @@ async def find_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
     pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
     """One event by its id, `urn:uuid:…`. Free."""
-    account = caller(request)
 
-    def look() -> Line | None:
-        try:
-            wanted = UUID(event_id.removeprefix("urn:uuid:"))
-        except ValueError:
-            return None
-        with pool.connection() as connection:
-            line = lines_of_all.one(connection, wanted)
-        return line if line and epcis_events.tellable(line) else None
+    def look(looking: Looking) -> Event:
+        with pool.connection() as node:
+            line = lines_of_all.named(looking.look, node, event_id.removeprefix("urn:uuid:"))
+            told = epcis_filters.told_of(Eyes(looking.look, node), [line]) if line else []
+        if not told:
+            raise Unknown(f"没有事件 {event_id[:60]} / no event {event_id[:60]}", event_id=event_id[:60])
+        looking.found([line for line, _ in told])
+        return told[0][1]
 
-    line = await asyncio.to_thread(look)
-    await hand_over(deliveries, account, EPCIS_QUERY, subject=f"event:{event_id}", lines=[line] if line else [])
-    if line is None:
-        raise Unknown(f"没有事件 {event_id[:60]} / no event {event_id[:60]}", event_id=event_id[:60])
-    body = {"@context": epcis_events.CONTEXT, **epcis_events.event(line)}
+    event = await hand_over(way_out, caller(request), EPCIS_QUERY, look, subject=f"event:{event_id}")
+    body = {"@context": epcis_events.CONTEXT, **event}
     return Response(msgspec.json.encode(body), media_type=JSON, headers=dict(VERSIONS))
 
 

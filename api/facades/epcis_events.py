@@ -9,9 +9,11 @@ Source: GS1 EPCIS 2.0 and CBV 2.0 (2022), EPC Tag Data Standard 2.0 for the URIs
 """
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from api.facades.dcsa_events import LOCODE, ship_and_voyage
 from api.formats import epc
@@ -33,8 +35,8 @@ def tellable(line: Line) -> bool:
     return line.classifier == "ACT"
 
 
-def event(line: Line) -> Event:
-    """Of a line that is tellable."""
+def event(line: Line, shown: Collection[UUID] = ()) -> Event:
+    """Of a line that is tellable. `shown`: the facts that the caller may see too."""
     at = datetime.fromisoformat(line.happened_at)
     offset = line.happened_at[-6:] if _OFFSET.fullmatch(line.happened_at[-6:]) else "+00:00"
     told: Event = {
@@ -56,7 +58,7 @@ def event(line: Line) -> Event:
     if line.facility:
         told["bizLocation"] = {"id": _uri("facility", line.facility)}
     if not line.stands:
-        told["errorDeclaration"] = _error(line)
+        told["errorDeclaration"] = _error(line, shown)
     return told | _extension(line)
 
 
@@ -80,14 +82,14 @@ def _what(line: Line) -> Event:
     return {"type": "ObjectEvent", "action": "OBSERVE", "epcList": things, **transactions}
 
 
-def _error(line: Line) -> Event:
+def _error(line: Line, shown: Collection[UUID]) -> Event:
     remark = line.corrected or line.retracted
     assert remark is not None, "a line that does not stand was retracted or corrected"
     told: Event = {
         "declarationTime": remark.recorded_at.astimezone(UTC).isoformat(),
         "reason": "incorrect_data" if line.corrected else "did_not_occur",
     }
-    if remark.replaced_by:
+    if remark.replaced_by in shown:
         told["correctiveEventIDs"] = [f"urn:uuid:{remark.replaced_by}"]
     return told
 

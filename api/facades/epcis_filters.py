@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+import psycopg
 
 from api.facades import epcis_events
 from api.facades.asking import BadQuery, instant, shown
 from api.facades.epcis_events import Event
 from api.facades.paging import CONTROL, Key, Order, Pairs
-from api.facades.searching import Connection, Made
+from api.facades.searching import Eyes, Made
 from api.formats import epc
 from projections import events
 from projections.timeline import Line
@@ -49,9 +50,8 @@ class EpcisSearch(msgspec.Struct, frozen=True, kw_only=True):
     def likely(self, lines: Sequence[Line]) -> list[Line]:
         return [line for line in lines if epcis_events.tellable(line) and not self.never]
 
-    def made(self, _: Connection, lines: Sequence[Line]) -> list[Made]:
-        made = ((line, epcis_events.event(line)) for line in self.likely(lines))
-        return [(line, event) for line, event in made if self.matches(event)]
+    def made(self, eyes: Eyes, lines: Sequence[Line]) -> list[Made]:
+        return [(line, event) for line, event in told_of(eyes, self.likely(lines)) if self.matches(event)]
 
     def matches(self, event: Event) -> bool:
         if self.error and "errorDeclaration" not in event:
@@ -64,14 +64,23 @@ class EpcisSearch(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, event: Event, position: int) -> Key:
         return (*(_utc(event[name]) for name, _ in self.order.fields), f"{position:019d}")
 
-    def window(self, connection: Connection) -> tuple[int, int]:
+    def window(self, node: psycopg.Connection[Any]) -> tuple[int, int]:
         low, high = 0, 0 if self.never else events.END
         for member, since, at in self.times:
             if member == "recordTime" and since:
-                low = max(low, events.first_since(connection, at))
+                low = max(low, events.first_since(node, at))
             elif member == "recordTime":
-                high = min(high, events.first_after(connection, at))
+                high = min(high, events.first_after(node, at))
         return low, high
+
+
+def told_of(eyes: Eyes, lines: Sequence[Line]) -> list[Made]:
+    """The events of those of these lines that are tellable. No event leads to one that the caller may not see."""
+    tellable = [line for line in lines if epcis_events.tellable(line)]
+    wanted = {line.corrected.replaced_by for line in tellable if line.corrected and line.corrected.replaced_by}
+    near = {line.fact_id for line in tellable}
+    shown = near.union(line.fact_id for line in events.some(eyes.look, eyes.node, sorted(wanted - near)))
+    return [(line, epcis_events.event(line, shown)) for line in tellable]
 
 
 # --- what an event has, by the parameter ---

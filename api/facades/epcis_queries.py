@@ -20,13 +20,13 @@ from psycopg.types.json import Jsonb
 
 from api.body import body_of
 from api.capture import PATH, VERSIONS
-from api.delivery import Deliveries
 from api.facades import epcis_filters
 from api.facades.asking import BadQuery, shown
 from api.facades.epcis import JSON, Asked, answer, paged
 from api.facades.paging import Order, Token, encode, foreign
 from api.identity import caller, needs
 from api.pool import Pool
+from api.way_out import WayOut
 from domain.errors import Refused, Unknown
 
 QUERIES_MAX = 100  # of one account
@@ -141,7 +141,7 @@ async def ask(
     request: Request[Any, Any, Any],
     name: FromPath[str],
     pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
     """The events that a query finds now. Free."""
     account = caller(request)
@@ -155,7 +155,7 @@ async def ask(
     search = epcis_filters.of_json(found)
     path = f"{PATH}/queries/{quote(name)}/events"
     asked = Asked(account=account, search=search, token=token, limit=limit, path=path, name=name, pairs=pairs)
-    return await answer(pool, deliveries, asked)
+    return await answer(pool, way_out, asked)
 
 
 def _find(pool: Pool, account: str, name: str) -> dict[str, Any]:

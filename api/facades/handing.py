@@ -1,29 +1,30 @@
-"""Handing over what a facade tells: the record of its delivery first, with the datasets it draws on."""
+"""Handing over what a facade tells: looked at through the caller's view, and the record of its delivery first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
-from api.answer import datasets
-from api.delivery import Deliveries, Item
+from api.delivery import Item
 from api.facades.paging import CONTROL
 from api.identity import Account
+from api.way_out import Looking, WayOut
 from billing import tariff
-from projections.timeline import Line
+from domain.permission import Channel
 
 DCSA_QUERY = Item(tariff.DCSA_QUERY, "government")
 EPCIS_QUERY = Item(tariff.EPCIS_QUERY, "government")
 ONE_RECORD_QUERY = Item(tariff.ONE_RECORD_QUERY, "government")
 IFTSTA_QUERY = Item(tariff.IFTSTA_QUERY, "government")
+T = TypeVar("T")
 
 
 async def hand_over(
-    deliveries: Deliveries, account: Account, item: Item, *, subject: str, lines: Sequence[Line]
-) -> None:
-    """Returns once the record is durable; one event is made of each line. Raises Busy: nothing may leave."""
-    await deliveries.record(
-        account,
-        item,
-        subject=CONTROL.sub("?", subject),
-        count=len(lines),
-        result="ok" if lines else "empty",
-        datasets=datasets(lines),
-    )
+    way_out: WayOut,
+    account: Account,
+    item: Item,
+    work: Callable[[Looking], T],
+    *,
+    subject: str,
+    channel: Channel = "api",
+) -> T:
+    """What the work has come to, once the record is durable. Raises Unknown, Barred, and Busy: nothing may leave."""
+    return await way_out.hand_over(account, item, work, subject=CONTROL.sub("?", subject), channel=channel)

@@ -4,7 +4,6 @@ What happened to the number and to its consignment, and the arrivals and departu
 container its latest journey. What the message cannot say is left out (api/formats/iftsta_writer.py says what). Free.
 """
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,15 +11,14 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from api.delivery import Deliveries
 from api.facades.handing import IFTSTA_QUERY, hand_over
 from api.formats import iftsta_writer
 from api.identity import caller, needs
-from api.pool import Pool
+from api.way_out import Looking, WayOut
 from domain import identifiers
 from domain.errors import Unknown
 from domain.report import Moment, Movement
-from projections import journeys, links, timeline
+from projections import journeys, links, shown
 from projections.timeline import Line
 
 SENDER = "KOUAN"
@@ -51,25 +49,24 @@ def movement(line: Line) -> Movement:
 async def iftsta(
     request: Request[Any, Any, Any],
     number: FromPath[str],
-    pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
     """The status message of a container, bill of lading, booking or air waybill. Free."""
     account, named = caller(request), identifiers.stored(number)
     own = [f"{kind}:{named}" for kind in identifiers.kind_of(named)]
 
-    def look() -> list[Line]:
-        with pool.connection() as connection:
-            [others] = links.reached(connection, [own])
-            [strangers] = links.strangers(connection, [[*own, *others]])  # they help to cut the journeys
-            lines = timeline.lines(connection, [*own, *others, *strangers])
-        return [line for line in journeys.visible(lines, own) if line.stands]
+    def look(looking: Looking) -> list[Line]:
+        [others] = links.reached(looking.look, [own])
+        [strangers] = links.strangers(looking.look.connection, [[*own, *others]])  # they help to cut the journeys
+        found = shown.lines(looking.look, [*own, *others, *strangers])
+        known = [line for line in journeys.visible(found, own) if line.stands]
+        if not known:
+            raise Unknown(f"没有 {named[:60]} 的记录 / nothing is known under {named[:60]}", number=named[:60])
+        lines = [line for line in known if iftsta_writer.sayable([movement(line)])]
+        looking.found(lines)
+        return lines
 
-    known = await asyncio.to_thread(look)
-    lines = [line for line in known if iftsta_writer.sayable([movement(line)])]
-    await hand_over(deliveries, account, IFTSTA_QUERY, subject=named, lines=lines)
-    if not known:
-        raise Unknown(f"没有 {named[:60]} 的记录 / nothing is known under {named[:60]}", number=named[:60])
+    lines = await hand_over(way_out, account, IFTSTA_QUERY, look, subject=named, channel="query")
     now = datetime.now(UTC)
     body = iftsta_writer.write(
         [movement(line) for line in lines],

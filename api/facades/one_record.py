@@ -8,7 +8,6 @@ standard's `api:Error`. Times carry the offset of the place, weights are kilogra
 Source: IATA ONE Record API 2.0 and cargo ontology 3, class LogisticsEvent; core code lists, StatusCode.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -21,13 +20,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 
-from api.delivery import Deliveries
 from api.facades.asking import BadQuery, instant, parameters, shown
 from api.facades.handing import ONE_RECORD_QUERY, hand_over
 from api.facades.paging import CONTROL, Pairs
 from api.identity import caller, needs
-from api.pool import Pool
 from api.problems import log, status_of
+from api.way_out import Looking, WayOut
 from domain import identifiers
 from domain.errors import KouanError, Malformed, Unknown
 from domain.milestones import MILESTONES
@@ -158,8 +156,7 @@ TIMES = frozenset({"created_after", "created_before", "occurred_after", "occurre
 async def logistics_events(
     request: Request[Any, Any, Any],
     rest: FromPath[str],
-    pool: NamedDependency[Pool],
-    deliveries: NamedDependency[Deliveries],
+    way_out: NamedDependency[WayOut],
 ) -> Response[bytes]:
     """The events of an air waybill or a logistics object, oldest first. Free."""
     account, identifier = caller(request), str(rest).strip("/")
@@ -168,17 +165,17 @@ async def logistics_events(
     identifier = identifier.removesuffix(TAIL.strip("/")).strip("/")
     wanted, named = narrowed(parameters(request.scope.get("query_string", b""))), subjects(identifier)
 
-    def look() -> list[Line]:
-        with pool.connection() as connection:
-            return [line for line in events.of(connection, named) if tellable(line)]
+    def look(looking: Looking) -> list[Line]:
+        told = [line for line in events.of(looking.look, named) if tellable(line)]
+        if not told:
+            raise Unknown(
+                f"没有 {identifier[:60]} 的物流事件 / no logistics events of {identifier[:60]}", id=identifier[:60]
+            )
+        lines = [line for line in told if wanted(line)]
+        looking.found(lines)
+        return lines
 
-    told = await asyncio.to_thread(look)
-    lines = [line for line in told if wanted(line)]
-    await hand_over(deliveries, account, ONE_RECORD_QUERY, subject=identifier, lines=lines)
-    if not told:
-        raise Unknown(
-            f"没有 {identifier[:60]} 的物流事件 / no logistics events of {identifier[:60]}", id=identifier[:60]
-        )
+    lines = await hand_over(way_out, account, ONE_RECORD_QUERY, look, subject=identifier)
     return _told(200, collection(lines, _base(request, identifier)))
 
 

@@ -2,22 +2,27 @@
 
 Where the question names a number, its consignment is read whole and ordered in memory. Else the journal is walked by
 position, in bounded steps: a page may then be short, or empty, and still have a next one. Ordering by anything but the
-order of recording needs the whole selection, so without a number it must be small.
+order of recording needs the whole selection, so without a number it must be small. All is read through the caller's
+view, so pages and boundaries are those of what is shown, as if there were nothing else.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 
 from api.facades.paging import Cut, Key, Order, Token, foreign
 from domain.errors import Malformed
 from projections import events
+from projections.sight import Look
 from projections.timeline import Line
 
 STEP_MIN, STEP_MAX = 256, 4_000  # lines
 SCANNED_MAX = 10_000  # for one page
 SORTED_MAX = 20_000  # lines that are looked at for an order of their own
+OWN_STEP_MAX = 500  # lines, of a party's own cargo: each is looked at with its consignment
+STEPS_MAX = 4  # for one page, where little is shown
+SORTED_STEPS_MAX = 40
 
 TOO_MUCH = (
     f"可排序的数据超过 {SORTED_MAX} 条：请给出号码，或缩小接收时间的范围，或不排序"
@@ -25,9 +30,21 @@ TOO_MUCH = (
     "order of recording"
 )
 
-Connection = psycopg.Connection[Any]
 Event = dict[str, Any]
 Made = tuple[Line, Event]
+
+
+class Eyes(NamedTuple):
+    """What a question looks with: the caller's view, and the node's own connection, of which only positions come."""
+
+    look: Look
+    node: psycopg.Connection[Any]
+
+    @property
+    def step_max(self) -> int:
+        """How many lines at a time."""
+        own = self.look.view is not None and self.look.view.parties and self.look.view.own
+        return OWN_STEP_MAX if own else STEP_MAX
 
 
 class TooMuchToOrder(Malformed):
@@ -46,20 +63,20 @@ class Search(Protocol):
 
     def likely(self, lines: Sequence[Line]) -> list[Line]: ...  # those that may match, told by themselves
 
-    def made(self, connection: Connection, lines: Sequence[Line]) -> list[Made]: ...  # the events that match
+    def made(self, eyes: Eyes, lines: Sequence[Line]) -> list[Made]: ...  # the events that match
 
     def key(self, event: Event, position: int) -> Key: ...
 
-    def window(self, connection: Connection) -> tuple[int, int]: ...  # positions outside of which nothing matches
+    def window(self, node: psycopg.Connection[Any]) -> tuple[int, int]: ...  # positions; outside nothing matches
 
 
-def page(connection: Connection, search: Search, token: Token, limit: int) -> Cut[Made]:
+def page(eyes: Eyes, search: Search, token: Token, limit: int) -> Cut[Made]:
     """Raises BadFacadeCursor, and TooMuchToOrder."""
     if search.subjects:
-        return _ordered(search, token, limit, search.made(connection, events.of(connection, search.subjects)))
+        return _ordered(search, token, limit, search.made(eyes, events.of(eyes.look, search.subjects)))
     if search.order.fields:
-        return _ordered(search, token, limit, _selection(connection, search))
-    return _walk(connection, search, token, limit)
+        return _ordered(search, token, limit, _selection(eyes, search))
+    return _walk(eyes, search, token, limit)
 
 
 # --- in memory ---
@@ -69,30 +86,31 @@ def _ordered(search: Search, token: Token, limit: int, made: Sequence[Made]) -> 
     return search.order.cut([(search.key(event, line.position), (line, event)) for line, event in made], token, limit)
 
 
-def _selection(connection: Connection, search: Search) -> list[Made]:
-    low, high = search.window(connection)
+def _selection(eyes: Eyes, search: Search) -> list[Made]:
+    low, high = search.window(eyes.node)
     made: list[Made] = []
     scanned = 0
-    while True:
-        step = events.step(connection, low, high, STEP_MAX)
+    for _ in range(SORTED_STEPS_MAX):
+        step = events.step(eyes.look, low, high, eyes.step_max)
         scanned += len(step.lines)
         if scanned > SORTED_MAX:
-            raise TooMuchToOrder(TOO_MUCH, lines_max=SORTED_MAX)
-        made += search.made(connection, events.folded(connection, search.likely(step.lines), step.raw))
+            break
+        made += search.made(eyes, events.folded(eyes.look, search.likely(step.lines), step.raw))
         if step.ended:
             return made
-        low = step.lines[-1].position + 1
+        low = step.edge
+    raise TooMuchToOrder(TOO_MUCH, lines_max=SORTED_MAX)
 
 
 # --- by position ---
 
 
-def _walk(connection: Connection, search: Search, token: Token, limit: int) -> Cut[Made]:
+def _walk(eyes: Eyes, search: Search, token: Token, limit: int) -> Cut[Made]:
     if token.at is not None and not isinstance(token.at, int):
         raise foreign()
     found: list[Made] = []
     end: int | None = None  # as far as has been looked, where something may be left
-    for made, looked in _steps(connection, search, token, limit):
+    for made, looked in _steps(eyes, search, token, limit):
         found += made
         end = looked
         if len(found) > limit or end is None:
@@ -105,23 +123,24 @@ def _walk(connection: Connection, search: Search, token: Token, limit: int) -> C
     return Cut(found[::-1], on, back) if token.backwards else Cut(found, back, on)
 
 
-def _steps(connection: Connection, search: Search, token: Token, limit: int) -> Iterator[tuple[list[Made], int | None]]:
+def _steps(eyes: Eyes, search: Search, token: Token, limit: int) -> Iterator[tuple[list[Made], int | None]]:
     """What matches, step by step, with the boundary behind which to go on; None at the end of the window."""
-    low, high = search.window(connection)
+    low, high = search.window(eyes.node)
     if isinstance(token.at, int):
         low, high = (low, min(high, token.at)) if token.backwards else (max(low, token.at), high)
     size, scanned = max(STEP_MIN, 2 * limit), 0
-    while scanned < SCANNED_MAX:
-        step = events.step(connection, low, high, min(size, STEP_MAX), backwards=token.backwards)
-        standing = events.folded(connection, search.likely(step.lines), step.raw)
+    for _ in range(STEPS_MAX):
+        step = events.step(eyes.look, low, high, min(size, eyes.step_max), backwards=token.backwards)
+        standing = events.folded(eyes.look, search.likely(step.lines), step.raw)
         for start in range(0, len(standing), limit + 1):
             part = standing[start : start + limit + 1]
-            yield search.made(connection, part), part[-1].position + (not token.backwards)
+            yield search.made(eyes, part), part[-1].position + (not token.backwards)
         if step.ended:
             yield [], None
             return
-        edge = step.lines[-1].position
-        low, high = (low, edge) if token.backwards else (edge + 1, high)
-        yield [], high if token.backwards else low
+        low, high = (low, step.edge) if token.backwards else (step.edge, high)
+        yield [], step.edge
         scanned += len(step.lines)
         size *= 2
+        if scanned >= min(SCANNED_MAX, STEPS_MAX * eyes.step_max):
+            return

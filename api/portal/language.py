@@ -57,6 +57,7 @@ def environment(lang: Lang) -> Environment:
     made.install_gettext_translations(_translations(lang), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     made.globals |= {
         "lang": lang,
+        "csrf": "",
         "html_lang": HTML_LANG[lang],
         "words": words,
         "told": lambda pair: words.pick(pair, lang),

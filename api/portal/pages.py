@@ -5,13 +5,16 @@ that change something are taken from our own pages only (Sec-Fetch-Site, or Orig
 """
 
 import asyncio
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
+import psycopg
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import CacheControlHeader, Cookie
 from litestar.di import NamedDependency
@@ -22,11 +25,17 @@ from litestar.static_files import create_static_files_router
 
 from api import settle
 from api.asking import Asker, Wish
-from api.identity import COOKIE, SESSION, Account, Gatekeeper
+from api.identity import COOKIE, SESSION, SETUP, TWO_FACTORS, Account, Gatekeeper
+from api.login import proving
+from api.login.door import csrf_of, ours, tell
+from api.login.issuers import Entry, issuers_for_login
+from api.login.proving import BadLogin, Proof, TotpNeeded
+from api.login.routes import sign_out as ended
+from api.login.sessions import Opened, cookie
 from api.pool import Pool
 from api.portal import language, view
 from api.portal.language import Lang
-from api.problems import RETRY_AFTER_SECONDS, NoCredential, status_of
+from api.problems import RETRY_AFTER_SECONDS, Forged, LockedOut, NoCredential, SetupNeeded, Suspended, status_of
 from api.track import wish as wished
 from billing import tariff
 from domain import identifiers
@@ -39,6 +48,7 @@ AnyRequest = Request[Any, Any, Any]
 LANG_COOKIE = "kouan_lang"
 LANG_SECONDS = 365 * 24 * 3600
 STATIC_SECONDS = 24 * 3600
+ISSUERS_SECONDS = 10.0
 NUMBER_MAX = 200
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -72,6 +82,7 @@ def page(
         lang,
         template,
         account=account,
+        csrf=csrf_of(request.cookies.get(COOKIE, "")) if account and request.scope.get("auth") == "session" else "",
         switch=f"{quote(request.url.path)}?{other}",
         next_path=next_path,
         **context,
@@ -84,10 +95,25 @@ def page(
     )
 
 
-def sign_in_page(request: AnyRequest, next_path: str, *, refused: bool = False, status: int = 200) -> Response[str]:
-    """The form that takes a key."""
-    hours = int(SESSION.total_seconds() // 3600)
-    return page(request, "sign_in.html", status=status, next_path=next_path, refused=refused, session_hours=hours)
+def sign_in_page(
+    request: AnyRequest, next_path: str, *, refused: bool = False, said: str = "", status: int = 200
+) -> Response[str]:
+    """The forms that take a password or a key. `refused`: the key was; `said`: why the password was, both languages."""
+    shown: dict[str, Any] = {"refused": refused, "said": said, "session_hours": int(SESSION.total_seconds() // 3600)}
+    shown["issuers"] = _issuers(request)
+    return page(request, "sign_in.html", status=status, next_path=next_path, **shown)
+
+
+def _issuers(request: AnyRequest) -> list[Entry]:
+    """Where else one may sign in; read anew every few seconds. None if the database cannot be asked."""
+    state, now = request.app.state, time.monotonic()
+    read_at, known = state.get("issuers_for_login", (-ISSUERS_SECONDS, []))
+    if now - read_at >= ISSUERS_SECONDS:
+        with suppress(psycopg.Error), state.gatekeeper.pool.connection(timeout=1) as connection:
+            known = issuers_for_login(connection)
+        state["issuers_for_login"] = (now, known)
+    found: list[Entry] = known
+    return found
 
 
 def gate(request: AnyRequest, next_path: str, *, refused: bool = False) -> Response[str]:
@@ -97,8 +123,12 @@ def gate(request: AnyRequest, next_path: str, *, refused: bool = False) -> Respo
     return made
 
 
-def on_error(request: AnyRequest, error: KouanError | HTTPException) -> Response[str]:
+def on_error(request: AnyRequest, error: KouanError | HTTPException) -> Response[Any]:
     """An error as a page; who has no valid credential is asked to sign in."""
+    if isinstance(error, SetupNeeded):
+        return Redirect("/account", status_code=303)
+    if isinstance(error, Forged):
+        return foreign(request)
     if isinstance(error, NoCredential):
         return gate(request, local(request.url.path), refused=True)
     status = status_of(error) if isinstance(error, KouanError) else error.status_code
@@ -112,15 +142,6 @@ def local(path: str) -> str:
     """A path on this server, or "/". Browsers read `//host` as another server's address, and a backslash as a slash."""
     single = path.startswith("/") and path[1:2] not in {"/", "\\"}
     return path if single and path.isprintable() else "/"
-
-
-def ours(request: AnyRequest) -> bool:
-    """Whether a form was sent from one of our pages, or by a program that is no browser."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def foreign(request: AnyRequest) -> Response[str]:
@@ -182,50 +203,64 @@ async def track(request: AnyRequest, number: FromPath[str], asker: NamedDependen
 
 
 class SignIn(msgspec.Struct, frozen=True):
+    """Of either form: an account with its password and code, or a key."""
+
+    account: str = ""
+    password: str = ""
+    totp: str = ""
     key: str = ""
     next: str = "/"
 
 
-@get("/sign-in", sync_to_thread=False)
+@get("/sign-in", sync_to_thread=False, opt={"scope": SETUP})
 def sign_in_form(request: AnyRequest) -> Response[str]:
     """The sign-in page by itself."""
     return sign_in_page(request, local(request.query_params.get("next", "/")))
 
 
-@post("/sign-in")
+@post("/sign-in", opt={"rate": "login", "scope": SETUP})
 async def sign_in(request: AnyRequest, data: URLEncodedBody[SignIn]) -> Response[Any]:
-    """A key for a session; a wrong key is told so."""
+    """A password or a key for a session; a wrong one is told so."""
     if not ours(request):
         return foreign(request)
-    gatekeeper: Gatekeeper = request.app.state.gatekeeper
     next_path = local(data.next)
+    try:
+        if data.account or data.password:
+            _, opened = await proving.sign_in(request, Proof(data.account, data.password, data.totp))
+        else:
+            found = await _by_key(request, data.key.strip())
+            if found is None:
+                return gate(request, next_path, refused=True)
+            opened = found
+    except (BadLogin, TotpNeeded, LockedOut, Suspended) as error:
+        return sign_in_page(request, next_path, said=error.detail, status=status_of(error))
+    return Redirect(next_path, status_code=303, cookies=[cookie(request, opened.token, int(SESSION.total_seconds()))])
 
-    def admit() -> str | None:
-        account = gatekeeper.by_key(data.key.strip())
-        return gatekeeper.open_session(account) if account else None
 
-    token = await asyncio.to_thread(admit)
-    if token is None:
-        return gate(request, next_path, refused=True)
-    return Redirect(next_path, status_code=303, cookies=[_session(request, token, int(SESSION.total_seconds()))])
+async def _by_key(request: AnyRequest, key: str) -> Opened | None:
+    """None for a key that is not valid here. Raises Suspended."""
+    gatekeeper: Gatekeeper = request.app.state.gatekeeper
+    account = await asyncio.to_thread(gatekeeper.by_key, key, gatekeeper.address(request))
+    if account is None:
+        return None
+    if account.role in TWO_FACTORS or account.scopes:
+        await tell(request, "login.key", account.credential, account=account, result="denied")
+        raise Suspended(
+            "此密钥只供程序使用，请以口令登录 / this key is for programs; sign in with the password",
+            account=account.account,
+        )
+    opened = await proving.open_session(request, account.account, account.credential)
+    await tell(request, "login.key", account.credential, account=account, credential=f"session:{opened.session_id}")
+    return opened
 
 
-@post("/sign-out")
+@post("/sign-out", opt={"scope": SETUP})
 async def sign_out(request: AnyRequest) -> Response[Any]:
     """End the session, here and in the browser."""
     if not ours(request):
         return foreign(request)
-    gatekeeper: Gatekeeper = request.app.state.gatekeeper
-    token = request.cookies.get(COOKIE)
-    if token:
-        await asyncio.to_thread(gatekeeper.end_session, token)
-    return Redirect("/", status_code=303, cookies=[_session(request, "", 0)])
-
-
-def _session(request: AnyRequest, token: str, seconds: int) -> Cookie:
-    # Behind a proxy that ends TLS the scheme is known from its header only; a false one could but harm its own sender.
-    https = "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}
-    return Cookie(COOKIE, value=token, max_age=seconds, httponly=True, samesite="lax", secure=https)
+    await ended(request)
+    return Redirect("/", status_code=303, cookies=[cookie(request, "", 0)])
 
 
 # --- what was used ---
@@ -256,6 +291,6 @@ _static = create_static_files_router(
     path="/static",
     directories=[Path(language.STATIC)],
     cache_control=CacheControlHeader(public=True, max_age=STATIC_SECONDS),
-    opt={"exclude_from_auth": True},
+    opt={"exclude_from_auth": True, "cost": 0},
 )
 ROUTES = [_pages, _static]

@@ -22,9 +22,10 @@ from api import quarantine
 from api.formats import registry as formats
 from api.formats.edifact import COUNTS
 from api.identity import Account
+from api.login.door import ours
 from api.mending import Order
 from api.pool import Pool
-from api.portal.pages import foreign, gate, on_error, ours, page
+from api.portal.pages import foreign, gate, on_error, page
 from api.problems import WrongRole
 from api.quarantine import MARK, STATES, Listing, Shown, around
 from domain.errors import KouanError, Refused
@@ -132,6 +133,7 @@ async def _message(
     request: AnyRequest, pool: Pool, message_id: UUID, *, tried: bool = False, refused: str = "", status: int = 200
 ) -> Response[str]:
     shown = await asyncio.to_thread(quarantine.show, pool, message_id, operator(request))
+    await request.app.state.trail.tell("quarantine.read", str(message_id), account=operator(request))
     context = view(shown)
     return page(request, "quarantined.html", status=status, tried=tried, refused=refused, **context)
 

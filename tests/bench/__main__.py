@@ -16,6 +16,7 @@ import psycopg
 from api import embedded, schema
 from tests.bench import breakdown, read, write
 from tests.bench.servers import Bench
+from tests.open_register import permit_all
 
 SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 
@@ -33,6 +34,7 @@ def main() -> None:
         conninfo = embedded.start(home)
         try:
             schema.install(conninfo)
+            permit_all(conninfo)
             _measure(Bench(conninfo, home), SIZES[options.size], options.seconds, figures)
         finally:
             embedded.stop(home)

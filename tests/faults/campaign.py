@@ -35,6 +35,7 @@ from tests.bench.servers import free_port
 from tests.faults import crash, fuzz
 from tests.faults.framing import Wrong
 from tests.faults.fuzz import STATUSES, Tally
+from tests.open_register import OWNER
 
 PROCESSES = 2
 CHUNK = 2_000  # bodies of one database
@@ -173,7 +174,7 @@ def _place(folder: Path) -> Iterator[Place]:
         schema.install(make_conninfo(server, dbname=template))
         with copied(server, template) as conninfo:
             with psycopg.connect(conninfo, autocommit=True) as connection:
-                key = open_account(connection, Account("fuzz", "source", "模糊测试", "Fuzz"))
+                key = open_account(connection, Account("fuzz", "source", "模糊测试", "Fuzz", party=OWNER))
             settings = Settings(home=folder / "node", port=free_port(), database_url=conninfo)
             with serve(settings, conninfo, programs=(api(settings),)):
                 yield Place(server, template, address(settings), key)

@@ -18,6 +18,7 @@ from examples.edifact import Box, Ship, Spot
 from examples.numbers import awb, container, entry, seq
 from examples.post import Post, at, sent
 from tests.fixtures_node import Node
+from tests.open_register import OWNER
 
 CUSTOMS, TERMINAL, RAILWAY, AIRPORT = "customs-2300", "terminal-cnyan", "rail-xian", "air-xiy"
 YANGSHAN, NANJING = Spot("CNYSA", "YSGD"), Spot("CNNJG", "NJLT")
@@ -131,7 +132,7 @@ def tell(node: Node, post: Post) -> None:
     """As its source, which gets an account when it is first heard of."""
     if post.source not in node.keys:
         with psycopg.connect(node.conninfo, autocommit=True) as connection:
-            account = Account(post.source, "source", post.source, post.source)
+            account = Account(post.source, "source", post.source, post.source, party=OWNER)
             node.keys[post.source] = open_account(connection, account)
     answer = node.post(post.format, post.body, post.source)
     assert answer.status_code == 202, answer.text

@@ -1,0 +1,63 @@
+"""A register in which everybody is permitted everything: for tests that are about something else."""
+
+from datetime import UTC, datetime
+
+from domain.datasets import DATASETS
+from domain.delivery import new_id
+from domain.disclosure import DatasetOwnerSet
+from domain.fact import Fact
+from domain.intent import Intent, NewFact
+from domain.journal import Journal
+from domain.permission import CHANNELS, PermissionGranted, Terms
+from domain.register import ROLES
+from domain.writer import Writer
+
+OWNER = "TEST-AUTHORITY"
+SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def permit_all(conninfo: str) -> None:
+    """Let every role see every dataset in whole, through every channel, commercially too."""
+    with Journal("commerce", conninfo).opened() as journal:
+        writer = Writer(journal)
+        writer.write([_written(stream, fact) for stream, fact in _facts()])
+        writer.stop()
+
+
+def _facts() -> list[tuple[str, Fact]]:
+    told: list[tuple[str, Fact]] = []
+    now = datetime.now(UTC)
+    for name in DATASETS:
+        owner = DatasetOwnerSet(
+            happened_at=now, recorded_at=now, dataset=name, document_no="T-0", by="test", by_party=OWNER, owner=OWNER
+        )
+        told.append((f"dataset:{name}", owner))
+        told += [(f"permission:{name}-{role}", _granted(name, role, now)) for role in ROLES]
+    return told
+
+
+def _granted(dataset: str, role: str, now: datetime) -> Fact:
+    terms = Terms(
+        dataset=dataset,
+        recipient=f"role:{role}",
+        purpose="test",
+        channels=tuple(CHANNELS),
+        valid_from=SINCE,
+        valid_to=UNTIL,
+        commercial=True,
+    )
+    return PermissionGranted(
+        happened_at=now,
+        recorded_at=now,
+        permission=f"{dataset}-{role}",
+        by="test",
+        by_party=OWNER,
+        terms=terms,
+        owner=OWNER,
+        approver="test",
+        document_no="T-1",
+    )
+
+
+def _written(stream: str, told: Fact) -> Intent:
+    return Intent(facts=[NewFact(stream, new_id(told.happened_at), told)], fresh=True)
