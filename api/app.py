@@ -167,8 +167,7 @@ def build(conninfo: str, settings: Settings | None = None) -> Litestar:
             "verifier": _given(works.verifier),
         },
         middleware=_layers(works, settings),
-        guards=[door.unforged, door.within_scope],
-        before_request=problems.without_nul,
+        before_request=door.asked,
         exception_handlers=problems.HANDLERS,
         after_exception=[works.trail.denied],
         request_max_body_size=BODY_BYTES_MAX,
@@ -178,6 +177,7 @@ def build(conninfo: str, settings: Settings | None = None) -> Litestar:
     app.state.gatekeeper = Gatekeeper(works.pool, settings)
     app.state.vault = Vault(settings)
     app.state.asker = works.asker
+    app.state.verifier = works.verifier
     app.state.trail = works.trail
     app.state.tokens = works.tokens
     app.state.limiter = works.limiter

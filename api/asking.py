@@ -22,6 +22,7 @@ import psycopg
 from api.answer import Answer, answer, datasets, witnesses
 from api.delivery import TRACK_QUERY, Delivered
 from api.identity import Account
+from api.newer import Newer
 from api.pool import Kept, Pool
 from api.together import Moved, Results, Together, chained
 from api.way_out import ATTEMPTS_MAX, Looking, WayOut, leaves
@@ -56,9 +57,10 @@ class Question(NamedTuple):
 
 
 class Made(NamedTuple):
-    """An answer, and what it rests on. It holds as long as that is what is near, and nothing of it is newer."""
+    """An answer, and what it rests on. It holds for as long as nothing newer speaks of what is near."""
 
     near: Near
+    position: int  # of the cargo journal: since then nothing newer was seen
     body: bytes  # up to its sources, which change without it
     lines: int
     datasets: tuple[str, ...]
@@ -87,6 +89,8 @@ class Asker:
         self._silent: dict[str, Silence] = {}
         self._silent_known_until = 0.0  # monotonic
         self._kept = Kept(way_out.readers)
+        self._own = Kept(pool)
+        self._newer = Newer()
         self._dressed: tuple[object, View] | None = None
         self._questions: Together[Question] = Together("asker", self._serve)
 
@@ -115,6 +119,7 @@ class Asker:
         """Answer who waits, then end."""
         self._questions.stop()
         self._kept.give_back()
+        self._own.give_back()
 
     # --- in the thread ---
 
@@ -137,14 +142,13 @@ class Asker:
     def _found(self, questions: Sequence[Question], now: datetime) -> Sequence[Found | KouanError]:
         """What is told to each; those who see the same share what is read."""
         while True:
+            self._own.run(self._newer.look)
             try:
-                return self._kept.run(lambda connection: self._by_view(connection, questions, now))
+                return self._by_view(questions, now)
             except Outdated:
                 self.way_out.register.refresh()
 
-    def _by_view(
-        self, connection: psycopg.Connection[Any], questions: Sequence[Question], now: datetime
-    ) -> Sequence[Found | KouanError]:
+    def _by_view(self, questions: Sequence[Question], now: datetime) -> Sequence[Found | KouanError]:
         told: list[Found | KouanError] = []
         groups: dict[int, tuple[View, list[int]]] = {}
         for place, question in enumerate(questions):
@@ -155,12 +159,31 @@ class Asker:
                 continue
             told.append(Found(None, 0, view.asof))
             groups.setdefault(id(view), (view, []))[1].append(place)
+        position = self._newer.position
         for view, places in groups.values():
+            if self._newer.register > view.asof:
+                raise Outdated
             numbers = list(dict.fromkeys(questions[place].number for place in places))
-            made, position = self._make(self._through(connection, view), numbers)
+            made = self._told(view, numbers)
             for place in places:
                 told[place] = Found(made.get(questions[place].number), position, view.asof)
         return told
+
+    def _told(self, view: View, numbers: Sequence[str]) -> dict[str, Made]:
+        """What is told of each number that is known to who has this view."""
+        seen = self._number_of(view)
+        made = {number: found for number in numbers if (found := self._held(number, seen))}
+        if unsure := [number for number in numbers if number not in made]:
+            made |= self._kept.run(lambda connection: self._make(self._through(connection, view), unsure))
+        return made
+
+    def _held(self, number: str, seen: int) -> Made | None:
+        """What was made before, if it holds."""
+        made = self._made.get((number, seen))
+        if made is None or not self._newer.holds(made.near.subjects, made.position):
+            return None
+        self._made.move_to_end((number, seen))
+        return made
 
     def _through(self, connection: psycopg.Connection[Any], view: View) -> Look:
         """The thread's connection, dressed for a view unless it is already."""
@@ -179,25 +202,26 @@ class Asker:
 
     # --- answers ---
 
-    def _make(self, look: Look, numbers: Sequence[str]) -> tuple[dict[str, Made], int]:
-        """What is told of each number that is known to who looks, and up to which position."""
+    def _make(self, look: Look, numbers: Sequence[str]) -> dict[str, Made]:
+        """What is told of each number that is known to who looks."""
         candidates = [[f"{kind}:{number}" for kind in identifiers.kind_of(number)] for number in numbers]
-        found, position = nearby.near(look, candidates, range(len(numbers)))
+        found, _ = nearby.near(look, candidates, range(len(numbers)))
         silent = [subject for near in found for subject in near.own if subject not in near.tips]
         named = links.known(look.connection, silent) if silent else set()
         told = {}
         for number, near in zip(numbers, found, strict=True):
             doubtful = near.tips or near.mine or not named.isdisjoint(near.own)
-            if doubtful and (made := self._answer(look, number, near, position)):
+            if doubtful and (made := self._answer(look, number, near)):
                 told[number] = made
-        return told, position
+        return told
 
-    def _answer(self, look: Look, number: str, near: Near, position: int) -> Made | None:
+    def _answer(self, look: Look, number: str, near: Near) -> Made | None:
         """None if nothing of it is shown."""
         assert look.view is not None
-        key = (number, self._number_of(look.view))
+        key, position = (number, self._number_of(look.view)), self._newer.position
         made = self._made.get(key)
         if made is not None and made.near == near:
+            self._made[key] = made = made._replace(position=position)
             self._made.move_to_end(key)
             return made
         lines = shown.lines(look, near.subjects, mine=near.mine)
@@ -207,7 +231,9 @@ class Asker:
         fresh = answer(number, own, lines, position)
         body = msgspec.json.encode(fresh).rpartition(b',"sources":')[0]
         drawn = tuple(datasets(fresh.lines))
-        made = Made(near, body, len(fresh.lines), drawn, leaves(look.view, drawn), tuple(witnesses(fresh.lines)))
+        made = Made(
+            near, position, body, len(fresh.lines), drawn, leaves(look.view, drawn), tuple(witnesses(fresh.lines))
+        )
         self._remember(key, made)
         return made
 

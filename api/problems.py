@@ -242,7 +242,7 @@ def on_data_error(request: Request[Any, Any, Any], error: psycopg.DataError) -> 
     return respond(Problem("/problems/malformed", Malformed.title, MALFORMED_STATUS, detail, request.url.path))
 
 
-async def without_nul(request: Request[Any, Any, Any]) -> None:
+def without_nul(request: Request[Any, Any, Any]) -> None:
     """Nothing here is called by a NUL, and no text of the database holds one. Raises Nul."""
     if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
         raise Nul("地址含空字符 %00 / the address holds a NUL character, %00; leave it out")

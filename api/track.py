@@ -22,6 +22,7 @@ from api.asking import Asker, Wish
 from api.identity import caller, needs
 from api.pool import Pool
 from api.rates import charge
+from api.ready import Ready
 from domain.errors import Malformed
 from domain.permission import Channel
 from domain.writer import Busy
@@ -170,7 +171,7 @@ async def _tell(request: Request[Any, Any, Any], number: str, asked: Asked) -> R
     if asked.at_least:
         await wait_for(asker.pool, asked.at_least)
     if asked.is_plain:
-        return Response(await asker.ask(account, number), media_type=MediaType.JSON)
+        return Ready(await asker.ask(account, number))
     channel: Channel = "query" if asked.format == "json" else "export"
     if channel == "export":
         await charge(request, EXPORT_COST)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
 import psycopg
-from litestar import MediaType, Request, Response, get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
@@ -25,7 +25,9 @@ from litestar.params import FromPath, FromQuery
 from api.answer import Service
 from api.delivery import VERIFY_QUERY, Delivered
 from api.identity import Account, caller, needs
+from api.newer import Newer
 from api.pool import Kept, Pool
+from api.ready import Ready
 from api.together import Moved, Results, Together, chained
 from api.way_out import ATTEMPTS_MAX, WayOut, leaves
 from domain import identifiers, places
@@ -83,10 +85,15 @@ class Sight(NamedTuple):
     asof: int
 
 
+Place = tuple[Key, View]
+"""What was asked, and what who asked may see."""
+
+
 class Made(NamedTuple):
-    """A verdict as one view is told it. It holds as long as that is what is near, and nothing of it is newer."""
+    """A verdict as one view is told it. It holds for as long as nothing newer speaks of what is near."""
 
     near: Near
+    position: int  # of the cargo journal: since then nothing newer was seen
     mine: frozenset[str]  # of what is near
     body: bytes  # without its position and the closing brace
     facts: int
@@ -108,8 +115,9 @@ class Verifier:
         """`pool`: connections of the node itself, for a verdict must be right: it is worked out on everything."""
         self.pool = pool
         self.way_out = way_out
-        self._made: OrderedDict[tuple[Key, View], Made] = OrderedDict()
+        self._made: OrderedDict[Place, Made] = OrderedDict()
         self._kept = Kept(pool)
+        self._newer = Newer()
         self._questions: Together[Question] = Together("verifier", self._serve)
 
     async def ask(self, question: Question) -> bytes:
@@ -163,37 +171,53 @@ class Verifier:
         self, connection: psycopg.Connection[Any], questions: Sequence[Question], sights: Sequence[Sight | Barred]
     ) -> tuple[list[Told | Barred], int]:
         """What is told to each, and up to which position. Raises Outdated."""
-        subjects = list(dict.fromkeys(question.subject for question in questions))
-        by_rail = [ask for ask, subject in enumerate(subjects) if subject.startswith("rail:")]
-        asof = min((each.asof for each in sights if isinstance(each, Sight)), default=None)
-        if asof is None:
-            return [each for each in sights if isinstance(each, Barred)], 0
-        look = Look(connection, View(asof=asof))  # on a connection of the node: nothing is kept from it
-        found, position = nearby.near(look, [[subject] for subject in subjects], by_rail)
-        nears = dict(zip(subjects, found, strict=True))
-        whose = _whose(connection, sights, nears.values())
-        made: dict[tuple[Key, View], Made] = {}
-        anew: list[_Anew] = []
-        told: list[tuple[tuple[Key, View], int] | Barred] = []
+        self._newer.look(connection)
+        made: dict[Place, Made] = {}
+        unsure: list[tuple[Question, Sight]] = []
         for question, sight in zip(questions, sights, strict=True):
             if isinstance(sight, Barred):
-                told.append(sight)
                 continue
-            place, near = (question.key, sight.view), nears[question.subject]
-            told.append((place, sight.asof))
-            mine = _mine(sight, near, whose)
-            if place in made or not near.tips or not _may_ask(sight.view, question.subject, mine):
-                continue
-            before = self._made.pop(place, None)
-            if before is not None and (before.near, before.mine) == (near, mine):
+            if self._newer.register > sight.asof:
+                raise Outdated
+            before = self._made.get(place := (question.key, sight.view))
+            if before is not None and self._newer.holds(before.near.subjects, before.position):
                 made[place] = before
             else:
-                anew.append(_Anew(question, sight, near, mine))
-        made |= self._anew(connection, anew)
+                unsure.append((question, sight))
+        if unsure:
+            made |= self._looked(connection, unsure)
         self._remember(made)
-        return [each if isinstance(each, Barred) else Told(made.get(each[0]), each[1]) for each in told], position
+        told = [
+            sight if isinstance(sight, Barred) else Told(made.get((question.key, sight.view)), sight.asof)
+            for question, sight in zip(questions, sights, strict=True)
+        ]
+        return told, self._newer.position
 
-    def _anew(self, connection: psycopg.Connection[Any], wanted: "Sequence[_Anew]") -> dict[tuple[Key, View], Made]:
+    def _looked(
+        self, connection: psycopg.Connection[Any], unsure: Sequence[tuple[Question, Sight]]
+    ) -> dict[Place, Made]:
+        """Verdicts on what is known and may be asked about; those made before that still hold among them."""
+        subjects = list(dict.fromkeys(question.subject for question, _ in unsure))
+        by_rail = [ask for ask, subject in enumerate(subjects) if subject.startswith("rail:")]
+        look = Look(connection, None)  # on a connection of the node: nothing is kept from it
+        found, _ = nearby.near(look, [[subject] for subject in subjects], by_rail)
+        nears = dict(zip(subjects, found, strict=True))
+        whose = _whose(connection, [sight for _, sight in unsure], nears.values())
+        made: dict[Place, Made] = {}
+        anew: dict[Place, _Anew] = {}
+        for question, sight in unsure:
+            place, near = (question.key, sight.view), nears[question.subject]
+            mine = _mine(sight, near, whose)
+            if not near.tips or not _may_ask(sight.view, question.subject, mine):
+                continue
+            before = self._made.get(place)
+            if before is not None and (before.near, before.mine) == (near, mine):
+                made[place] = before._replace(position=self._newer.position)
+            else:
+                anew[place] = _Anew(question, sight, near, mine, self._newer.position)
+        return made | self._anew(connection, list(anew.values()))
+
+    def _anew(self, connection: psycopg.Connection[Any], wanted: "Sequence[_Anew]") -> dict[Place, Made]:
         """The lines of all of them come in one query."""
         if not wanted:
             return {}
@@ -207,8 +231,10 @@ class Verifier:
             told[each.question.key, each.sight.view] = _made(each, [line for _, line in lines])
         return told
 
-    def _remember(self, made: Mapping[tuple[Key, View], Made]) -> None:
-        self._made.update(made)
+    def _remember(self, made: Mapping[Place, Made]) -> None:
+        for place, each in made.items():
+            self._made[place] = each
+            self._made.move_to_end(place)
         while len(self._made) > REMEMBERED_MAX:
             self._made.popitem(last=False)
 
@@ -218,13 +244,12 @@ class _Anew(NamedTuple):
     sight: Sight
     near: Near
     mine: frozenset[str]
+    position: int
 
 
-def _whose(
-    connection: psycopg.Connection[Any], sights: Sequence[Sight | Barred], nears: Iterable[Near]
-) -> dict[str, set[str]]:
+def _whose(connection: psycopg.Connection[Any], sights: Sequence[Sight], nears: Iterable[Near]) -> dict[str, set[str]]:
     """By party, which of all these subjects are its cargo; asked only where somebody does not see everything."""
-    parties = {party for each in sights if isinstance(each, Sight) and not each.sees_all for party in each.view.parties}
+    parties = {party for each in sights if not each.sees_all for party in each.view.parties}
     if not parties:
         return {}
     return interests.whose(connection, sorted(parties), list({subject for near in nears for subject in near.subjects}))
@@ -253,7 +278,7 @@ def _made(asked: _Anew, lines: Sequence[Line]) -> Made:
     body = msgspec.json.encode(verified).rpartition(b',"position":')[0]
     grounds = {ground.fact_id for ground in found.facts}
     drawn = tuple(sorted({CLEARANCE, *(shown.dataset(line) for line in seen if line.fact_id in grounds)}))
-    return Made(asked.near, asked.mine, body, max(1, len(grounds)), drawn, leaves(view, drawn))
+    return Made(asked.near, asked.position, asked.mine, body, max(1, len(grounds)), drawn, leaves(view, drawn))
 
 
 def _within(line: Line, view: View, mine: Collection[str]) -> bool:
@@ -316,7 +341,7 @@ async def container(
 ) -> Response[bytes]:
     """May this container leave by the gate, be loaded, enter? `action`: gate-out, load, enter. Free."""
     asked = question(caller(request), "container", number, action, place)
-    return Response(await verifier.ask(asked), media_type=MediaType.JSON)
+    return Ready(await verifier.ask(asked))
 
 
 @get("/v1/verify/awbs/{number:str}", guards=[needs()], tags=["verify"], responses=TOLD)
@@ -329,7 +354,7 @@ async def awb(
 ) -> Response[bytes]:
     """The same for the cargo of an air waybill."""
     asked = question(caller(request), "awb", number, action, place)
-    return Response(await verifier.ask(asked), media_type=MediaType.JSON)
+    return Ready(await verifier.ask(asked))
 
 
 @get("/v1/verify/rail/{number:str}", guards=[needs()], tags=["verify"], responses=TOLD)
@@ -342,7 +367,7 @@ async def rail(
 ) -> Response[bytes]:
     """The same for a rail consignment: all of its boxes."""
     asked = question(caller(request), "rail", number, action, place)
-    return Response(await verifier.ask(asked), media_type=MediaType.JSON)
+    return Ready(await verifier.ask(asked))
 
 
 ROUTES = (container, awb, rail)

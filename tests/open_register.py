@@ -1,5 +1,6 @@
 """A register in which everybody is permitted everything: for tests that are about something else."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from domain.datasets import DATASETS
@@ -16,15 +17,15 @@ OWNER = "TEST-AUTHORITY"
 SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def permit_all(conninfo: str) -> None:
-    """Let every role see every dataset in whole, through every channel, commercially too."""
+def permit_all(conninfo: str, roles: Sequence[str] = ROLES) -> None:
+    """Let these roles see every dataset in whole, through every channel, commercially too."""
     with Journal("commerce", conninfo).opened() as journal:
         writer = Writer(journal)
-        writer.write([_written(stream, fact) for stream, fact in _facts()])
+        writer.write([_written(stream, fact) for stream, fact in _facts(roles)])
         writer.stop()
 
 
-def _facts() -> list[tuple[str, Fact]]:
+def _facts(roles: Sequence[str]) -> list[tuple[str, Fact]]:
     told: list[tuple[str, Fact]] = []
     now = datetime.now(UTC)
     for name in DATASETS:
@@ -32,7 +33,7 @@ def _facts() -> list[tuple[str, Fact]]:
             happened_at=now, recorded_at=now, dataset=name, document_no="T-0", by="test", by_party=OWNER, owner=OWNER
         )
         told.append((f"dataset:{name}", owner))
-        told += [(f"permission:{name}-{role}", _granted(name, role, now)) for role in ROLES]
+        told += [(f"permission:{name}-{role}", _granted(name, role, now)) for role in roles]
     return told
 
 
