@@ -9,6 +9,9 @@ from litestar import Litestar, Request, Response, get
 from litestar.params import FromPath
 
 from api.identity import Account
+from api.login.keys import Key
+from api.login.routes import Me
+from api.login.sessions import Session
 from api.portal import pages, quarantine, view
 from api.portal.pages import Offer
 from billing import tariff
@@ -46,6 +49,32 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         {"tried": True, "refused": sample_desk.ODD, **quarantine.view(sample_desk.shown())},
     ),
 }
+NOW = sample_answers.NOW
+PAGES["account"] = (
+    "account.html",
+    {
+        "refused": "",
+        "made": None,
+        "enrolment": None,
+        "codes": [],
+        "days_max": 400,
+        "scopes": ["track", "usage"],
+        "me": Me(
+            "finance-demo",
+            "finance",
+            "示例财务人员",
+            "Sample finance clerk",
+            "91320000MA0000015K",
+            (),
+            "",
+            (),
+            [],
+            False,
+        ),
+        "keys": [Key("30f8a5b41b05", "finance-demo", "对账", ["usage"], [], "node", NOW, NOW, NOW, None)],
+        "sessions": [Session("0123abcd", "password", "203.0.113.7", NOW, NOW, NOW, this=True)],
+    },
+)
 ANSWERS = {"box": sample_answers.box, "waybill": sample_answers.waybill}
 
 
