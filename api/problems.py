@@ -242,6 +242,12 @@ def on_data_error(request: Request[Any, Any, Any], error: psycopg.DataError) -> 
     return respond(Problem("/problems/malformed", Malformed.title, MALFORMED_STATUS, detail, request.url.path))
 
 
+def on_database_away(request: Request[Any, Any, Any], error: psycopg.OperationalError) -> Response[bytes]:
+    """The database cannot be reached, or takes too long: nothing was handed over, and asking again may help."""
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    return on_kouan_error(request, Busy("数据库暂不可用 / the database cannot be reached; try again"))
+
+
 def without_nul(request: Request[Any, Any, Any]) -> None:
     """Nothing here is called by a NUL, and no text of the database holds one. Raises Nul."""
     if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
@@ -260,5 +266,6 @@ HANDLERS: dict[type[Exception] | int, Any] = {
     KouanError: on_kouan_error,
     HTTPException: on_http_exception,
     psycopg.DataError: on_data_error,
+    psycopg.OperationalError: on_database_away,
     Exception: on_exception,
 }
