@@ -188,7 +188,7 @@ def _layers(works: "Works", settings: Settings) -> list[DefineMiddleware]:
     """About every route, from the outside to the inside."""
     return [
         DefineMiddleware(Doorstep, limiter=works.limiter),
-        DefineMiddleware(Authentication, exclude=OPEN_PATHS),
+        DefineMiddleware(Authentication, exclude=OPEN_PATHS, admitted=door.within_scope),
         DefineMiddleware(Rates, limiter=works.limiter),
         DefineMiddleware(Capacity, places=Places.of(settings)),
     ]

@@ -25,6 +25,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp
 
 from api.pool import Pool
 from api.problems import BadHeader, MissingRight, NoCredential, Suspended, WrongAddress, WrongRole
@@ -270,6 +271,11 @@ def _inside(address: str, networks: tuple[str, ...]) -> bool:
 class Authentication(AbstractAuthenticationMiddleware):
     """Puts the account into `request.user`; None where nobody has said who they are. Guards decide what that means."""
 
+    def __init__(self, app: ASGIApp, admitted: Callable[[Account, BaseRouteHandler], None], **options: Any) -> None:
+        """`admitted` raises if a credential is not for a route at all."""
+        super().__init__(app, **options)
+        self._admitted = admitted
+
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         gatekeeper: Gatekeeper = connection.app.state.gatekeeper
         address = gatekeeper.address(connection)
@@ -279,10 +285,19 @@ class Authentication(AbstractAuthenticationMiddleware):
             account = await _by_bearer(connection, gatekeeper, bearer, address)
             if account is None:
                 raise NoCredential("The key is not valid: mistyped, expired, revoked, or not a Bearer key")
-            return AuthenticationResult(user=_asking(connection, account, address), auth="key")
+            return self._known(connection, _asking(connection, account, address), "key")
         token = connection.cookies.get(COOKIE)
         found = await asyncio.to_thread(gatekeeper.by_session, token) if token else None
-        return AuthenticationResult(user=_asking(connection, found, address) if found else None, auth="session")
+        if found is None:
+            return AuthenticationResult(user=None, auth="session")
+        return self._known(connection, _asking(connection, found, address), "session")
+
+    def _known(
+        self, connection: ASGIConnection[Any, Any, Any, Any], asking: Account, auth: str
+    ) -> AuthenticationResult:
+        connection.scope["user"] = asking  # a refusal tells whom it refused
+        self._admitted(asking, connection.scope["route_handler"])
+        return AuthenticationResult(user=asking, auth=auth)
 
 
 async def _by_bearer(

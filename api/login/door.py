@@ -41,9 +41,7 @@ SCOPES = frozenset(
 async def asked(request: AnyRequest) -> None:
     """Before every request. Not a guard: each of those is handed a copy of its route, which costs more than this."""
     without_nul(request)
-    handler = request.route_handler
-    within_scope(request, handler)
-    await unforged(request, handler)
+    await unforged(request, request.route_handler)
 
 
 # --- forms ---
@@ -101,10 +99,9 @@ def scopes_of(handler: BaseRouteHandler) -> frozenset[str]:
     return frozenset(NAMES.get(tag, tag) for tag in tags)
 
 
-def within_scope(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Of all routes. Raises MissingScope."""
-    account: Account | None = connection.scope.get("user")
-    if account is None or not account.scopes:
+def within_scope(account: Account, handler: BaseRouteHandler) -> None:
+    """Of all routes, as soon as it is known who asks. Raises MissingScope, SetupNeeded."""
+    if not account.scopes:
         return
     wanted = scopes_of(handler)
     if wanted & set(account.scopes):
