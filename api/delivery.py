@@ -31,6 +31,13 @@ TRACK_QUERY = Item(tariff.TRACK_QUERY, "government")
 VERIFY_QUERY = Item(tariff.VERIFY_QUERY, "government")
 VERIFY_CROSS_CHECK = Item(tariff.VERIFY_CROSS_CHECK, "government")
 FEED_PULL = Item(tariff.FEED_PULL, "commercial")
+FEED_PUSH = Item(tariff.FEED_PUSH, "commercial")
+FEED_STREAM = Item(tariff.FEED_STREAM, "commercial")
+ALERTS_PUSH = Item(tariff.ALERTS_PUSH, "commercial")
+BULK_QUERY = Item(tariff.BULK_QUERY, "commercial")
+HISTORY_EXPORT = Item(tariff.HISTORY_EXPORT, "commercial")
+ETA_ESTIMATE = Item(tariff.ETA_ESTIMATE, "commercial")
+STATISTICS_DETAIL = Item(tariff.STATISTICS_DETAIL, "commercial")
 
 
 class Delivered(msgspec.Struct, frozen=True):

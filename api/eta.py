@@ -14,17 +14,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from api.answer import answer
-from api.delivery import Item
+from api.delivery import ETA_ESTIMATE
 from api.identity import caller, needs
 from api.way_out import Looking, WayOut
-from billing import tariff
 from domain import identifiers, routes
 from domain.errors import Malformed, Unknown
 from projections import eta, legs, links, shown, timeline
 from projections.eta import Estimate
 from projections.timeline import Line
-
-ETA_ESTIMATE = Item(tariff.ETA_ESTIMATE, "government")
 
 
 class Stated(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.body import body_of
-from api.follow import BadCursor
+from api.cursor import BadCursor
 from api.formats import registry as formats
 from api.identity import Account, caller, needs
 from api.intake import MessageReceipt, receipts

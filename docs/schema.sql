@@ -307,6 +307,80 @@ CREATE TABLE public.oidc_logins (
     expires_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.push_attempts (
+    endpoint_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL,
+    attempt integer NOT NULL,
+    seconds real NOT NULL,
+    status integer,
+    error text DEFAULT ''::text NOT NULL
+);
+
+CREATE TABLE public.push_endpoints (
+    endpoint_id uuid NOT NULL,
+    account text NOT NULL COLLATE pg_catalog."C",
+    item text NOT NULL,
+    dialect text NOT NULL,
+    url text NOT NULL,
+    wanted jsonb DEFAULT '{}'::jsonb NOT NULL,
+    ordered boolean DEFAULT true NOT NULL,
+    state text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    epoch integer NOT NULL,
+    after bigint NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    next_at timestamp with time zone NOT NULL,
+    succeeded_at timestamp with time zone,
+    held_by text DEFAULT ''::text NOT NULL,
+    held_until timestamp with time zone,
+    CONSTRAINT push_endpoints_dialect_check CHECK ((dialect = ANY (ARRAY['webhook'::text, 'dcsa'::text]))),
+    CONSTRAINT push_endpoints_item_check CHECK ((item = ANY (ARRAY['feed.push'::text, 'alerts.push'::text]))),
+    CONSTRAINT push_endpoints_state_check CHECK ((state = ANY (ARRAY['unverified'::text, 'active'::text, 'paused'::text, 'disabled'::text])))
+);
+
+CREATE TABLE public.push_keys (
+    endpoint_id uuid NOT NULL,
+    key_id integer NOT NULL,
+    algorithm text NOT NULL,
+    secret bytea NOT NULL,
+    public text DEFAULT ''::text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone,
+    CONSTRAINT push_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['v1'::text, 'v1a'::text, 'dcsa'::text])))
+);
+
+CREATE TABLE public.push_messages (
+    endpoint_id uuid NOT NULL,
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    "position" bigint NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    replay boolean DEFAULT false NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    status integer,
+    error text DEFAULT ''::text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT push_messages_check CHECK (((state = 'waiting'::text) = (finished_at IS NULL))),
+    CONSTRAINT push_messages_kind_check CHECK ((kind = ANY (ARRAY['feed'::text, 'alert'::text, 'test'::text]))),
+    CONSTRAINT push_messages_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'failed'::text, 'withheld'::text, 'cancelled'::text])))
+);
+
+CREATE TABLE public.push_networks (
+    account text NOT NULL COLLATE pg_catalog."C",
+    network cidr NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason text NOT NULL
+);
+
 CREATE UNLOGGED TABLE public.rates (
     bucket bytea NOT NULL,
     policy text NOT NULL,
@@ -455,6 +529,18 @@ ALTER TABLE ONLY public.issuer_node
 ALTER TABLE ONLY public.oidc_logins
     ADD CONSTRAINT oidc_logins_pkey PRIMARY KEY (state);
 
+ALTER TABLE ONLY public.push_endpoints
+    ADD CONSTRAINT push_endpoints_pkey PRIMARY KEY (endpoint_id);
+
+ALTER TABLE ONLY public.push_keys
+    ADD CONSTRAINT push_keys_pkey PRIMARY KEY (endpoint_id, key_id);
+
+ALTER TABLE ONLY public.push_messages
+    ADD CONSTRAINT push_messages_pkey PRIMARY KEY (endpoint_id, message_id);
+
+ALTER TABLE ONLY public.push_networks
+    ADD CONSTRAINT push_networks_pkey PRIMARY KEY (account, network);
+
 ALTER TABLE ONLY public.rates
     ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
 
@@ -533,6 +619,12 @@ CREATE INDEX issuer_codes_expires_at ON public.issuer_codes USING btree (expires
 
 CREATE INDEX oidc_logins_expires_at ON public.oidc_logins USING btree (expires_at);
 
+CREATE INDEX push_attempts_endpoint ON public.push_attempts USING btree (endpoint_id, at);
+
+CREATE INDEX push_endpoints_account ON public.push_endpoints USING btree (account, made_at);
+
+CREATE INDEX push_messages_due ON public.push_messages USING btree (endpoint_id, next_at) WHERE (state = 'waiting'::text);
+
 CREATE INDEX sessions_account ON public.sessions USING btree (account);
 
 CREATE INDEX sign_in_failures_last_at ON public.sign_in_failures USING btree (last_at);
@@ -568,6 +660,18 @@ ALTER TABLE ONLY public.issuer_codes
 
 ALTER TABLE ONLY public.oidc_logins
     ADD CONSTRAINT oidc_logins_issuer_fkey FOREIGN KEY (issuer) REFERENCES public.trusted_issuers(issuer) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.push_endpoints
+    ADD CONSTRAINT push_endpoints_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
+ALTER TABLE ONLY public.push_keys
+    ADD CONSTRAINT push_keys_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.push_endpoints(endpoint_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.push_messages
+    ADD CONSTRAINT push_messages_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.push_endpoints(endpoint_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.push_networks
+    ADD CONSTRAINT push_networks_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
 ALTER TABLE ONLY public.recovery_codes
     ADD CONSTRAINT recovery_codes_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);

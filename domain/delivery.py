@@ -13,7 +13,8 @@ from domain import fact
 from domain.fact import Fact
 
 ItemClass = Literal["government", "commercial"]
-Result = Literal["ok", "empty", "denied", "error"]
+Result = Literal["ok", "empty", "denied", "error", "sent"]
+"""`sent`: on its way to a receiver; it counts for money when it is accepted (PushAccepted)."""
 
 
 class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
@@ -33,6 +34,23 @@ class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     purpose: str = ""  # in the caller's words
     address: str = ""  # from where
     register: int = 0  # the position of the newest fact of the register that it rests on
+    reversals: int = 0  # of `count`, facts by which a source takes back another
+
+
+class PushAccepted(Fact, frozen=True, kw_only=True, tag="delivery.accepted"):
+    """A receiver took a message for the first time. Its id is derived from endpoint and message: there is one."""
+
+    account: str
+    item: str
+    item_class: ItemClass
+    endpoint: str
+    message: str
+    subject: str = ""  # the stream that it is about
+    count: int = 1
+    reversals: int = 0
+    tariff: str = ""
+    party: str = ""
+    behalf: str = ""
 
 
 class VerificationMade(Fact, frozen=True, kw_only=True, tag="verification.made"):
@@ -67,4 +85,4 @@ class Measured(msgspec.Struct, frozen=True):
     occurred_at: datetime
 
 
-fact.register(DeliveryMade, VerificationMade)
+fact.register(DeliveryMade, PushAccepted, VerificationMade)

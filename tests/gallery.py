@@ -15,7 +15,7 @@ from api.login.sessions import Session
 from api.portal import pages, quarantine, view
 from api.portal.pages import Offer
 from billing import tariff
-from domain.catalogue import Price
+from domain.catalogue import price_of
 from projections.catalogue import Listed
 from tests import sample_answers, sample_desk
 
@@ -24,9 +24,7 @@ ITEMS = [
     Listed(item.item, item.item_class, item.zh, item.en, item.unit_zh, item.unit_en, item.free_alternative)
     for item in tariff.ITEMS
 ]
-PRICES = [
-    Price(told.item, told.version, told.price_minor, told.currency, told.effective_from) for told in tariff.TARIFFS
-]
+PRICES = [price_of(told) for told in tariff.TARIFFS]
 OFFERS = [Offer(item, tariff.in_force(PRICES, item.item, sample_answers.NOW)) for item in ITEMS]
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home": ("home.html", {"offers": OFFERS}),

@@ -291,7 +291,7 @@ def test_where_there_is_nothing_to_go_by_the_answer_says_why(node: Node) -> None
     assert len(answer["stated"]) == 1
 
 
-def test_every_answer_is_a_free_delivery_the_empty_one_too(node: Node) -> None:
+def test_every_answer_is_a_delivery_the_empty_one_too(node: Node) -> None:
     node.tell(*VOYAGE)
     node.get("/v1/eta/CSQU3054383")
     assert node.get("/v1/eta/TOLU4734787").status_code == 404
@@ -300,8 +300,8 @@ def test_every_answer_is_a_free_delivery_the_empty_one_too(node: Node) -> None:
         for row in node.rows("SELECT state FROM commerce_events WHERE topic = 'delivery.made' ORDER BY notification_id")
     ]
     assert [(each["item"], each["item_class"], each.get("result", "ok"), each.get("datasets")) for each in made] == [
-        ("eta.estimate", "government", "ok", ["port.movements"]),
-        ("eta.estimate", "government", "empty", None),
+        ("eta.estimate", "commercial", "ok", ["port.movements"]),
+        ("eta.estimate", "commercial", "empty", None),
     ]
 
 

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from api import follow
+from api import cursor, feeding
 from api.identity import Account
 from api.pool import open_pool
 from api.register import Register
@@ -187,11 +187,11 @@ def test_nothing_new_and_nothing_that_one_may_see_are_the_same_bytes(here: Node)
 
 
 def test_the_cursor_moves_on_over_what_is_not_shown(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "WINDOW", 2)
+    monkeypatch.setattr(feeding, "WINDOW", 2)
     here.tell(*(event(str(day), "LOADED", day, mode="VESSEL") for day in range(1, 8)), ours("8", "GATE_OUT", 8))
     decide(here, owned(), paid())
     first = feed(here)
-    assert (first["items"], first["more"], follow.position(first["next"])) == ([], True, 2)
+    assert (first["items"], first["more"], cursor.position(first["next"])) == ([], True, 2)
     assert [item["position"] for item in everything(here)] == [8]
 
 
@@ -276,7 +276,7 @@ def asked(look: Look, subject: str) -> list[Line]:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_pages_are_the_journal_filtered_by_the_rule(here: Node, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(follow, "WINDOW", dice.choice([3, 17, 50_000]))
+    monkeypatch.setattr(feeding, "WINDOW", dice.choice([3, 17, 50_000]))
     history(here, dice)
     account = Account("carrier", "logistics", "物流", "Carrier", party=CARRIER)
     with open_pool(here.conninfo) as pool:
