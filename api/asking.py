@@ -8,7 +8,6 @@ A question with a wish (as of a past moment, one journey of several, withdrawn l
 thread of its own: what was remembered is of no use to it.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
@@ -24,13 +23,12 @@ from api.delivery import TRACK_QUERY, Delivered
 from api.identity import Account
 from api.newer import Newer
 from api.pool import Kept, Pool
-from api.together import Moved, Results, Together, chained
-from api.way_out import ATTEMPTS_MAX, Looking, WayOut, leaves
+from api.together import Results, Together, chained
+from api.way_out import Looking, WayOut, leaves
 from domain import identifiers
 from domain.errors import KouanError, Unknown
 from domain.intent import Intent
 from domain.permission import Channel
-from domain.writer import Busy
 from projections import freshness, links, nearby, shown, sight, timeline
 from projections.freshness import Silence
 from projections.nearby import Near
@@ -97,12 +95,7 @@ class Asker:
     async def ask(self, account: Account, number: str) -> bytes:
         """The answer as JSON, once its delivery is durable. Raises Unknown, Barred or Busy."""
         question = Question(account, identifiers.stored(number))
-        for _ in range(ATTEMPTS_MAX):
-            try:
-                return await self._questions.ask(question)
-            except Moved:
-                await asyncio.to_thread(self.way_out.register.refresh)
-        raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
+        return await self._questions.ask_until_settled(question, self.way_out.register.refresh)
 
     async def answer(self, account: Account, number: str) -> Answer:
         """The same as a record."""

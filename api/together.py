@@ -19,6 +19,7 @@ from domain.writer import Busy
 
 TOGETHER_MAX = 256
 WAITING_MAX = 20_000
+ATTEMPTS_MAX = 20  # of a question that the register overtakes each time
 
 Q = TypeVar("Q")
 Results = Sequence[bytes | Exception]
@@ -50,6 +51,15 @@ class Together(Generic[Q]):
             self._queue.append((question, waiting))
             self._changed.notify()
         return await waiting.told
+
+    async def ask_until_settled(self, question: Q, refresh: Callable[[], None]) -> bytes:
+        """The same, asked again with what `refresh` has read whenever the register has moved on. Raises Busy."""
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await self.ask(question)
+            except Moved:
+                await asyncio.to_thread(refresh)
+        raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
 
     def stop(self) -> None:
         """Answer who waits, then end."""

@@ -7,7 +7,6 @@ share their queries and the commit of their deliveries; a verdict made before is
 recorded of its cargo.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -28,13 +27,12 @@ from api.identity import Account, caller, needs
 from api.newer import Newer
 from api.pool import Kept, Pool
 from api.ready import Ready
-from api.together import Moved, Results, Together, chained
-from api.way_out import ATTEMPTS_MAX, WayOut, leaves
+from api.together import Results, Together, chained
+from api.way_out import WayOut, leaves
 from domain import identifiers, places
-from domain.datasets import CLEARANCE, DATASETS
+from domain.datasets import CLEARANCE
 from domain.errors import Malformed, Unknown
 from domain.intent import Intent
-from domain.writer import Busy
 from projections import clearance, clearance_veil, interests, nearby, shown, timeline
 from projections.clearance import Action, Verdict
 from projections.nearby import Near
@@ -122,12 +120,7 @@ class Verifier:
 
     async def ask(self, question: Question) -> bytes:
         """The answer as JSON, once its delivery is durable. Raises Unknown, Barred or Busy."""
-        for _ in range(ATTEMPTS_MAX):
-            try:
-                return await self._questions.ask(question)
-            except Moved:
-                await asyncio.to_thread(self.way_out.register.refresh)
-        raise Busy("授权正在变动，请稍后再问 / permissions are changing this very moment; ask again")
+        return await self._questions.ask_until_settled(question, self.way_out.register.refresh)
 
     def stop(self) -> None:
         """Answer who waits, then end."""
@@ -164,8 +157,7 @@ class Verifier:
             view = self.way_out.register.view(account, "query", at=now)
         except Barred as error:
             return error
-        sees_all = not view.masked and not view.fields and DATASETS.keys() <= set(view.whole)
-        return Sight(msgspec.structs.replace(view, asof=0, until=None), sees_all, view.asof)
+        return Sight(msgspec.structs.replace(view, asof=0, until=None), view.sees_all, view.asof)
 
     def _make(
         self, connection: psycopg.Connection[Any], questions: Sequence[Question], sights: Sequence[Sight | Barred]

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 
-from domain.datasets import DATASETS
 from projections import links, shown, vicinity
 from projections.rights import View
 from projections.sight import Look
@@ -41,7 +40,7 @@ def wanted(view: View | None, datasets: set[str]) -> tuple[str, dict[str, Any]]:
 def alerts(look: Look, found: "Sequence[Alert]") -> "list[Alert]":
     """Of what the table told those that are shown, as they are shown."""
     view = look.view
-    if view is None or not found or (not view.masked and not view.fields and DATASETS.keys() <= set(view.whole)):
+    if view is None or not found or view.sees_all:
         return list(found)
     subjects = sorted({each.subject for each in found})
     near = links.reached(look, [[subject] for subject in subjects])

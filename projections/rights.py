@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from domain.datasets import DATASETS
 from domain.errors import KouanError
 from domain.journal import Entry
 from domain.register import RESERVED
@@ -63,6 +64,11 @@ class View(msgspec.Struct, frozen=True):
     asof: int = 0  # position of the newest register fact it rests on
     until: datetime | None = None  # by then something in it begins or ends by itself
     masked: tuple[str, ...] = ()  # fields of a line never shown to this caller
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing is kept back: every dataset in whole, with every field."""
+        return not self.masked and not self.fields and DATASETS.keys() <= set(self.whole)
 
 
 class _Seen:
