@@ -24,26 +24,41 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from api import alerts as alerts_api
 from api import audit as audit_api
 from api import (
+    bulk_query,
     capture,
+    catalogue_desk,
     crosscheck,
     declare,
     eta,
+    fees,
     follow,
+    history_export,
     instruct,
     operate,
+    periods,
     problems,
+    provider_usage,
     quarantine,
     report,
+    sandbox,
     settle,
     sources,
+    stream,
+    subscribe,
+    subscription_health,
+    surplus,
     track,
     verify,
+    watching,
 )
 from api import statistics as statistics_api
+from api import statistics_detail as statistics_detail_api
 from api.asking import Asker
 from api.capacity import Capacity, Places
 from api.delivery import Deliveries
+from api.entitlement import Entitlements, Telling
 from api.facades import routes as facades
+from api.followers import Followers
 from api.govern import routes as govern
 from api.govern.acts import Desk
 from api.govern.book import Book
@@ -58,14 +73,19 @@ from api.login.tokens import Tokens
 from api.login.vault import Vault
 from api.pool import open_pool, open_readers
 from api.portal import account as account_pages
+from api.portal import fees as fees_pages
 from api.portal import govern as govern_pages
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
+from api.portal import subscriptions as subscription_pages
+from api.push import networks as push_networks
+from api.push import routes as push_routes
 from api.rates import Doorstep, Rates, policies
 from api.register import Register
 from api.settings import Settings
 from api.trail import Trail
 from api.verify import Verifier
+from api.wake import Wake
 from api.way_out import WayOut
 from billing import metering
 from domain.deciding import Decider
@@ -75,6 +95,7 @@ from projections import (
     alerts,
     catalogue,
     clocks,
+    feed_index,
     freshness,
     handovers,
     instructions,
@@ -83,12 +104,14 @@ from projections import (
     statistics,
     timeline,
     usage,
+    watches,
 )
 from projections.runner import ReadModel
 
 READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(timeline),
     runner.model(links),
+    runner.model(feed_index),  # asks for the party's cargo, which is of the links
     runner.model(clocks),
     runner.model(freshness),
     runner.model(alerts),
@@ -97,6 +120,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(catalogue),
     usage.model(metering.measure),
     runner.model(handovers),
+    runner.model(watches),
 )
 ROUTES: tuple[Any, ...] = (
     report.reports,
@@ -104,19 +128,32 @@ ROUTES: tuple[Any, ...] = (
     track.track,
     track.track_any,
     follow.feed,
+    stream.stream,
     settle.usage,
+    *periods.ROUTES,
+    *subscribe.ROUTES,
+    *subscription_health.ROUTES,
+    *watching.ROUTES,
+    *fees.ROUTES,
+    *surplus.ROUTES,
+    *catalogue_desk.ROUTES,
     operate.health,
     operate.known_formats,
     *quarantine.ROUTES,
     *quarantine_pages.ROUTES,
     *sources.ROUTES,
     *statistics_api.ROUTES,
+    *statistics_detail_api.ROUTES,
     *alerts_api.ROUTES,
     *declare.ROUTES,
     *instruct.ROUTES,
     *eta.ROUTES,
+    *bulk_query.ROUTES,
+    *history_export.ROUTES,
+    *provider_usage.ROUTES,
     *verify.ROUTES,
     crosscheck.cross_check,
+    sandbox.play,
     *card_routes.ROUTES,
     *issuer_routes.ROUTES,
     *provider.ROUTES,
@@ -127,8 +164,12 @@ ROUTES: tuple[Any, ...] = (
     *audit_api.ROUTES,
     *govern.ROUTES,
     *account_pages.ROUTES,
+    *subscription_pages.ROUTES,
     *govern_pages.ROUTES,
+    *fees_pages.ROUTES,
     *pages.ROUTES,
+    *push_routes.ROUTES,
+    *push_networks.ROUTES,
     *facades.ROUTES,
 )
 OPENAPI = OpenAPIConfig(
@@ -138,10 +179,19 @@ OPENAPI = OpenAPIConfig(
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],  # no page from elsewhere
 )
 OPEN_PATHS = [
-    *("^/health", "^/schema", "^/static", "^/v1/formats"),
+    *("^/health", "^/schema", "^/static", "^/v1/formats", "^/v1/fees$"),
     *(r"^/\.well-known/", "^/token$", "^/userinfo$"),  # credentials of their own kind
 ]
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
+
+
+GIVEN = (
+    *("asker", "cargo", "cargo_decider", "commerce_decider", "deliveries", "desk", "entitlements", "followers"),
+    *("issuer", "player", "pool", "register", "tokens", "trail", "verifier", "way_out"),
+)
+"""Of the works, what a route may ask for by its name."""
+STATE = ("asker", "limiter", "register", "tokens", "trail", "verifier")
+"""What tests and layers find at the application."""
 
 
 def build(conninfo: str, settings: Settings | None = None) -> Litestar:
@@ -150,22 +200,7 @@ def build(conninfo: str, settings: Settings | None = None) -> Litestar:
     works = Works(conninfo, settings)
     app = Litestar(
         route_handlers=ROUTES,
-        dependencies={
-            "asker": _given(works.asker),
-            "cargo": _given(works.cargo),
-            "cargo_decider": _given(works.cargo_decider),
-            "commerce_decider": _given(works.commerce_decider),
-            "deliveries": _given(works.deliveries),
-            "pool": _given(works.pool),
-            "settings": _given(settings),
-            "trail": _given(works.trail),
-            "issuer": _given(works.issuer),
-            "tokens": _given(works.tokens),
-            "register": _given(works.register),
-            "desk": _given(works.desk),
-            "way_out": _given(works.way_out),
-            "verifier": _given(works.verifier),
-        },
+        dependencies={"settings": _given(settings), **{name: _given(getattr(works, name)) for name in GIVEN}},
         middleware=_layers(works, settings),
         before_request=door.asked,
         exception_handlers=problems.HANDLERS,
@@ -173,14 +208,12 @@ def build(conninfo: str, settings: Settings | None = None) -> Litestar:
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[works.lifespan],
         openapi_config=OPENAPI,
+        logging_config=None,  # Litestar's own keeps a thread for each application, for ever; `create` sets up the log
     )
     app.state.gatekeeper = Gatekeeper(works.pool, settings)
     app.state.vault = Vault(settings)
-    app.state.asker = works.asker
-    app.state.verifier = works.verifier
-    app.state.trail = works.trail
-    app.state.tokens = works.tokens
-    app.state.limiter = works.limiter
+    for name in STATE:
+        setattr(app.state, name, getattr(works, name))
     return app
 
 
@@ -191,6 +224,7 @@ def _layers(works: "Works", settings: Settings) -> list[DefineMiddleware]:
         DefineMiddleware(Authentication, exclude=OPEN_PATHS, admitted=door.within_scope),
         DefineMiddleware(Rates, limiter=works.limiter),
         DefineMiddleware(Capacity, places=Places.of(settings)),
+        DefineMiddleware(Telling),
     ]
 
 
@@ -211,17 +245,21 @@ class Works:
         self.readers = open_readers(conninfo)
         self.register = Register(self.pool)
         self.desk = Desk(self.register, Book(self.pool), self.commerce_decider, self.trail, self.pool)
-        self.way_out = WayOut(self.readers, self.register, self.deliveries)
+        self.entitlements = Entitlements(self.pool, self.deliveries.stream, self.trail)
+        self.way_out = WayOut(self.readers, self.register, self.deliveries, self.entitlements)
+        self.followers = Followers(Wake(conninfo), settings)
         self.asker = Asker(self.pool, self.way_out)
         self.verifier = Verifier(self.pool, self.way_out)
+        self.player = sandbox.Player(self.cargo, self.cargo_decider, self.pool)
         self.limiter = Limiter(self.pool, policies(settings))
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """At the end whoever waits is answered, and what is queued is written."""
         yield
-        asked = (self.limiter, self.asker, self.verifier, self.cargo_decider, self.commerce_decider)
-        for each in (*asked, self.trail, self.cargo, self.commerce):
+        await self.followers.wake.stop()
+        asked = (self.player, self.limiter, self.asker, self.verifier, self.cargo_decider, self.commerce_decider)
+        for each in (*asked, self.entitlements, self.trail, self.cargo, self.commerce):
             each.stop()
         self.readers.close()
         self.pool.close()

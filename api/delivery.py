@@ -4,22 +4,24 @@ Each process owns one stream of the commerce journal, `metering:PROCESS`.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
 from api.identity import Account
 from api.pool import Pool
 from billing import tariff
-from domain.catalogue import Price
-from domain.delivery import DeliveryMade, ItemClass, Result, new_id
+from domain.catalogue import NotOffered, Price
+from domain.delivery import DeliveryMade, ItemClass, Result, Waiver, new_id
 from domain.intent import Intent, NewFact
 from domain.writer import Writer
 from projections import catalogue
 
 SUBJECT_CHARS_MAX = 64  # of what was asked for, on the books
+PRICES_SECONDS = 10.0
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -50,6 +52,9 @@ class Delivered(msgspec.Struct, frozen=True):
     permissions: tuple[str, ...] = ()  # the owners' leave; none while a party sees its own
     channel: str = "query"
     register: int | None = None  # the position of the register that it rests on; None: on no permission at all
+    waived: Waiver = ""  # why it is not charged though its item has a price
+    reversals: int = 0  # of `count`, what takes back something told before
+    fact_id: UUID | None = None  # of the record, of what is handed over once however often it is made; None: a new one
 
 
 class Deliveries:
@@ -60,6 +65,7 @@ class Deliveries:
         self.pool = pool
         self.stream = f"metering:{uuid4()}"
         self._prices: Sequence[Price] = ()
+        self._prices_at = float("-inf")  # monotonic
 
     async def record(
         self,
@@ -114,14 +120,27 @@ class Deliveries:
             made = msgspec.structs.replace(
                 made, address=account.address, purpose=account.purpose, register=delivered.register or 0
             )
-        return Intent(facts=[NewFact(self.stream, new_id(now), made)], fresh=True, register=delivered.register)
+        if delivered.waived or delivered.reversals:
+            made = msgspec.structs.replace(made, waived=delivered.waived, reversals=delivered.reversals)
+        new = NewFact(self.stream, delivered.fact_id or new_id(now), made)
+        return Intent(facts=[new], fresh=delivered.fact_id is None, register=delivered.register)
 
     def price(self, item: Item, at: datetime) -> str:
-        """The price version in force for a commercial item."""
-        price = tariff.in_force(self._prices, item.code, at)
+        """The price version in force for a commercial item. Raises NotOffered if there is none."""
+        price = tariff.in_force(self._known_prices(), item.code, at)
         if price is None:
-            with self.pool.connection() as connection:
-                self._prices = catalogue.prices(connection)
-            price = tariff.in_force(self._prices, item.code, at)
-        assert price is not None, f"no tariff in force for {item.code}: a commercial item is offered only with one"
+            raise NotOffered(
+                f"{item.code} 目前没有价格，不提供 / {item.code} has no price in force, so it is not offered",
+                item=item.code,
+            )
         return price.version
+
+    def _known_prices(self) -> Sequence[Price]:
+        """As they were PRICES_SECONDS ago at the most; a price is published longer before it takes effect."""
+        if time.monotonic() - self._prices_at > PRICES_SECONDS:
+            with self.pool.connection() as connection:
+                found = catalogue.prices(connection)
+            if len(found) >= len(self._prices):  # no published price ever goes away: fewer are of a rebuild under way
+                self._prices = found
+            self._prices_at = time.monotonic()
+        return self._prices

@@ -1,7 +1,9 @@
-"""Kouan's own estimate of an arrival: `GET /v1/eta/NUMBER`, with its basis, its range and the leg as GeoJSON. Free.
+"""Kouan's own estimate of an arrival: `GET /v1/eta/NUMBER`, with its basis, its range and the leg as GeoJSON.
 
 What sources expect stands beside it under `stated`, in their own words; neither is made of the other. `at` asks for the
-estimate at a moment, from what had happened and had been sent by then.
+estimate at a moment, from what had happened and had been sent by then. It is a service beyond the duty to tell, so it
+has a price, and some are included; where there is no estimate nothing is handed over, and nothing is charged. What the
+sources expect is told by `GET /v1/track/NUMBER`, free.
 """
 
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from domain import identifiers, routes
 from domain.errors import Malformed, Unknown
 from projections import eta, legs, links, shown, timeline
 from projections.eta import Estimate
+from projections.legs import Leg
 from projections.timeline import Line
 
 
@@ -46,8 +49,15 @@ class Feature(msgspec.Struct, frozen=True):
     type: str = "Feature"
 
 
+class EtaService(msgspec.Struct, frozen=True):
+    item: str
+    item_class: str
+    quantity: int  # 1: an estimate
+    tariff: str
+
+
 class EtaAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`estimate` is null where there is nothing to go by; the reason says why."""
+    """`estimate` is null where there is nothing to go by; the reason says why, and `stated` is empty."""
 
     number: str
     at: datetime
@@ -57,6 +67,7 @@ class EtaAnswer(msgspec.Struct, frozen=True, kw_only=True):
     stated: list[Stated]
     feature: Feature | None
     position: int
+    service: EtaService | None = None
 
 
 class BadMoment(Malformed):
@@ -64,7 +75,7 @@ class BadMoment(Malformed):
     title = "The moment cannot be understood"
 
 
-@get("/v1/eta/{number:str}", guards=[needs()], tags=["track"])
+@get("/v1/eta/{number:str}", guards=[needs()], tags=["track"], opt={"item_class": ETA_ESTIMATE.item_class})
 async def eta_of(
     request: Request[Any, Any, Any],
     number: FromPath[str],
@@ -72,15 +83,17 @@ async def eta_of(
     way_out: NamedDependency[WayOut],
     at: FromQuery[datetime | None] = None,
 ) -> EtaAnswer:
-    """When the cargo that is under way may arrive, by Kouan's own reckoning. Free."""
+    """When the cargo that is under way may arrive, by Kouan's own reckoning. Paid by the estimate, some included."""
     if at is not None and at.tzinfo is None:
         detail = "at 须带时区，如 2026-03-01T12:00:00+08:00 / at needs an offset, such as 2026-03-01T12:00:00+08:00"
         raise BadMoment(detail, field="at", value=at.isoformat())
     asked = identifiers.stored(number)
     moment = at or datetime.now(UTC)
-    return await way_out.hand_over(
+    told, tariff = await way_out.deliver(
         caller(request), ETA_ESTIMATE, lambda looking: estimated(looking, asked, moment), subject=asked
     )
+    service = EtaService(ETA_ESTIMATE.code, ETA_ESTIMATE.item_class, int(told.estimate is not None), tariff)
+    return msgspec.structs.replace(told, service=service)
 
 
 ROUTES = (eta_of,)
@@ -99,13 +112,11 @@ def estimated(looking: Looking, number: str, at: datetime) -> EtaAnswer:
         raise Unknown(f"没有 {number} 的记录 / nothing is known under {number}", number=number)
     journey = answer(number, own, lines, position).lines
     found = eta.estimate(journey, at)
+    common: dict[str, Any] = {"number": number, "at": at, "position": position}
     if isinstance(found, eta.Silence):
-        common: dict[str, Any] = {"estimate": None, "reason_zh": found.zh, "reason_en": found.en, "feature": None}
-    else:
-        common = {"estimate": found, "feature": _feature(found)}
-    stated = _stated(journey, found, at)
-    looking.found(journey, count=1 if isinstance(found, Estimate) else len(stated))
-    return EtaAnswer(number=number, at=at, stated=stated, position=position, **common)
+        return EtaAnswer(estimate=None, reason_zh=found.zh, reason_en=found.en, feature=None, stated=[], **common)
+    looking.found(journey, count=1)
+    return EtaAnswer(estimate=found, feature=_feature(found), stated=_stated(journey, found.leg, at), **common)
 
 
 def _feature(found: Estimate) -> Feature | None:
@@ -124,9 +135,8 @@ def _feature(found: Estimate) -> Feature | None:
     return Feature(way.geometry, said)
 
 
-def _stated(lines: list[Line], found: Estimate | eta.Silence, at: datetime) -> list[Stated]:
-    """What sources planned or expected of arrivals by then; on this leg, if there is one."""
-    leg = found.leg if isinstance(found, Estimate) else None
+def _stated(lines: list[Line], leg: Leg, at: datetime) -> list[Stated]:
+    """What sources planned or expected by then of the arrival that ends this leg."""
     return [
         Stated(
             line.code,
@@ -142,5 +152,5 @@ def _stated(lines: list[Line], found: Estimate | eta.Silence, at: datetime) -> l
         for line in lines
         if line.stands and line.classifier != "ACT" and line.code in legs.ARRIVALS
         if (line.sent_at or line.recorded_at) <= at
-        if leg is None or (legs.ARRIVALS[line.code], line.place) == (leg.mode, leg.destination)
+        if (legs.ARRIVALS[line.code], line.place) == (leg.mode, leg.destination)
     ]

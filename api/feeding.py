@@ -13,20 +13,21 @@ from uuid import UUID
 
 import msgspec
 
+from api.answer import Header
 from api.pool import Pool
 from api.way_out import Looking
-from domain.declaration import Amended, CompletionLodged, DeletionRequested, Lodged, Withdrawn
-from domain.fact import tag_of
+from domain.fact import Corrected, Retracted, tag_of
+from domain.feed_filter import EVERYTHING, FeedFilter
 from domain.terms import FIELDS
 from projections import feed as feed_of_view
+from projections import feed_index
 from projections.feed import Seen
 from projections.shown import Veil
 
 WINDOW = 50_000  # positions that one page looks at
 ROUNDS_MAX = 8  # for one page, where what looked promising was not to be shown
-CONFIDENTIAL = [
-    tag_of(kind) for kind in (Lodged, Amended, CompletionLodged, DeletionRequested, Withdrawn)
-]  # what a declarant enters, goods and prices, is between him and customs: it is in nobody's feed
+CONFIDENTIAL = [tag_of(kind) for kind in feed_index.CONFIDENTIAL]  # nor are they in the index
+REVERSALS = frozenset({tag_of(Retracted), tag_of(Corrected)})
 FACTS = """
 SELECT notification_id, originator_id, originator_version, fact_id, state
 FROM cargo_events
@@ -58,7 +59,7 @@ shown in part all others are left out."""
 log = logging.getLogger("kouan.feeding")
 
 
-class FeedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class FeedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One fact. `fact` is as stored: its tag under `fact`, times in UTC; null where it is `unreadable`, and free."""
 
     position: int
@@ -67,9 +68,10 @@ class FeedItem(msgspec.Struct, frozen=True, omit_defaults=True):
     fact: msgspec.Raw
     version: int | None = None  # within its subject; only for who sees everything, for its gaps tell of the rest
     unreadable: bool = False
+    state: Header | None = None  # of its subject, as it stood then; on demand (api/feed_state.py)
 
 
-class _Stored(msgspec.Struct):
+class _Stored(msgspec.Struct, gc=False):
     """The least that a stored fact is, also one that a newer Kouan wrote."""
 
     fact: str
@@ -81,52 +83,54 @@ class Page(NamedTuple):
     more: bool
     datasets: set[str]
     paid: int
+    reversals: int = 0  # of the paid ones, those that take back what was told: retractions, corrections
+    end: int = 0  # how far the feed went when the page was made; not to be told
 
 
-def page(looking: Looking, pool: Pool, start: int, limit: int) -> Page:
+def page(looking: Looking, pool: Pool, start: int, limit: int, wanted: FeedFilter = EVERYTHING) -> Page:
     """At the end of the journal the cursor stays with the last fact shown: how much else there is tells nobody."""
     end = feed_of_view.horizon(looking.look)
-    top, edge = min(end, start + WINDOW), start
+    subjects = feed_of_view.starts(looking.look, wanted)
+    top, edge = end if subjects is not None else min(end, start + WINDOW), start
     numbered = feed_of_view.sees_all(looking.view)
     items: list[FeedItem] = []
     seen: dict[int, Seen] = {}
+    reversals = 0
     for _ in range(ROUNDS_MAX):
         if edge >= top or len(items) >= limit:
             break
-        found = feed_of_view.step(looking.look, edge, top, limit - len(items))
+        found = feed_of_view.step(looking.look, edge, top, limit - len(items), wanted=wanted, subjects=subjects)
         edge = found.edge
         seen |= found.seen
-        items += _items(pool, found.seen, numbered=numbered)
+        told, taken_back = _items(pool, found.seen, numbered=numbered)
+        items += told
+        reversals += taken_back
         if found.weary:
             break
     more = edge < end
     last = edge if more else items[-1].position if items else start
     read = [item for item in items if not item.unreadable]
-    return Page(items, last, more, {seen[item.position].dataset for item in read}, len(read))
+    return Page(items, last, more, {seen[item.position].dataset for item in read}, len(read), reversals, end)
 
 
-def _items(pool: Pool, seen: Mapping[int, Seen], *, numbered: bool) -> list[FeedItem]:
+def _items(pool: Pool, seen: Mapping[int, Seen], *, numbered: bool) -> tuple[list[FeedItem], int]:
+    """And how many of them take back what was told before."""
     if not seen:
-        return []
+        return [], 0
     with pool.connection() as connection, connection.cursor(binary=True) as rows:
         found = rows.execute(FACTS, (list(seen), CONFIDENTIAL), prepare=True).fetchall()
-    items = []
+    items, reversals = [], 0
     for place, subject, version, fact_id, state in found:
-        told = _readable(place, subject, state, seen[place].veil)
-        raw = msgspec.Raw(told or b"null")
-        items.append(FeedItem(place, subject, fact_id, raw, version if numbered else None, told is None))
-    return items
-
-
-def _readable(place: int, subject: str, state: bytes, veil: Veil | None) -> bytes | None:
-    """What is handed out of a stored fact; None if it cannot be read."""
-    try:
-        str(state, "utf-8")  # what msgspec passes over it does not check
-        _stored.decode(state)
-        return state if veil is None else veiled(state, veil)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        log.warning("第 %d 条无法解读 / entry %d of %s cannot be read: %s", place, place, subject, error)
-        return None
+        veil = seen[place].veil
+        try:
+            str(state, "utf-8")  # what msgspec passes over it does not check
+            reversals += _stored(state).fact in REVERSALS
+            told = msgspec.Raw(state if veil is None else veiled(state, veil))
+            items.append(FeedItem(place, subject, fact_id, told, version if numbered else None))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            log.warning("第 %d 条无法解读 / entry %d of %s cannot be read: %s", place, place, subject, error)
+            items.append(FeedItem(place, subject, fact_id, UNREAD, version if numbered else None, unreadable=True))
+    return items, reversals
 
 
 def veiled(state: bytes, veil: Veil) -> bytes:
@@ -144,4 +148,5 @@ def veiled(state: bytes, veil: Veil) -> bytes:
     return msgspec.json.encode(kept)
 
 
-_stored = msgspec.json.Decoder(_Stored)
+_stored = msgspec.json.Decoder(_Stored).decode
+UNREAD = msgspec.Raw(b"null")

@@ -20,21 +20,29 @@ from api import (
     demo,
     desk,
     idempotency,
+    listen,
     mqtt,
+    periods,
+    sandbox_commands,
     schema,
     sending,
+    subscription_commands,
     supervise,
+    tariff_commands,
     terminal,
 )
 from api.answer import Answer
 from api.app import READ_MODELS
 from api.audit_sealer import Sealer
 from api.demo import Demo
+from api.exporting import commands as exporting_commands
 from api.govern import commands as register_commands
 from api.govern import setup
 from api.login import ca_commands, issuer, issuer_commands
 from api.login import commands as account_commands
 from api.pool import open_pool
+from api.push import commands as push_commands
+from api.push import serve as push_process
 from api.settings import MQTT_CLIENT_ID, Broker, Settings
 from billing.metering import UsageReport
 from domain.errors import KouanError
@@ -236,6 +244,15 @@ kouan.add_command(ca_commands.ca)
 kouan.add_command(issuer_commands.issuer)
 kouan.add_command(audit_desk.audit_desk)
 kouan.add_command(register_commands.register)
+kouan.add_command(push_process.push)
+kouan.add_command(push_commands.endpoints)
+kouan.add_command(push_commands.push_networks)
+kouan.add_command(subscription_commands.subscriptions)
+kouan.add_command(tariff_commands.tariff)
+kouan.add_command(periods.commands)
+kouan.add_command(exporting_commands.command)
+kouan.add_command(listen.listen)
+kouan.add_command(sandbox_commands.sandbox)
 
 
 def main() -> None:

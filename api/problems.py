@@ -85,6 +85,28 @@ class NoLeave(KouanError):
     title = "The data owners have not permitted this"
 
 
+class PaymentRequired(KouanError):
+    """A commercial item is not covered. What is said names the way to it, the price, and what is free beside it."""
+
+    slug = "payment-required"
+    title = "This service is paid for"
+
+
+class NotSubscribed(PaymentRequired):
+    slug = "not-subscribed"
+    title = "This service needs a subscription"
+
+
+class InArrears(PaymentRequired):
+    slug = "in-arrears"
+    title = "The subscription is suspended for arrears"
+
+
+class QuotaExhausted(PaymentRequired):
+    slug = "quota-exhausted"
+    title = "What is included or ordered is used up"
+
+
 class Forged(KouanError):
     slug = "forged"
     title = "The request does not come from a page of this session"
@@ -121,6 +143,13 @@ class Nul(Malformed):
     title = "The address holds a NUL character"
 
 
+class EventStreamOnly(KouanError):
+    """Asked for without saying that a stream of events is taken: whoever does not know would wait for its end."""
+
+    slug = "event-stream-only"
+    title = "This is a stream of events"
+
+
 class UnknownFormat(Malformed):
     slug = "unknown-format"
     title = "The message format is not known"
@@ -143,6 +172,7 @@ class IdempotencyInProgress(Refused):
 
 EDGE = (
     (NoCredential, 401),
+    (PaymentRequired, 402),
     (WrongRole, 403),
     (Barred, 403),
     (Suspended, 403),
@@ -153,6 +183,7 @@ EDGE = (
     (Forged, 403),
     (LockedOut, 429),
     (TooManyRequests, 429),
+    (EventStreamOnly, 406),
     (TooSlow, 408),
     (TooLarge, 413),
     (TooManyMessages, 413),

@@ -20,7 +20,8 @@ from projections.rights import Rights, View
 READ = """
 SELECT notification_id, originator_id, originator_version, fact_id, state
 FROM commerce_events
-WHERE split_part(topic, '.', 1) IN ('party', 'dataset', 'permission', 'agreement') AND notification_id > %s
+WHERE split_part(topic, '.', 1) IN ('party', 'dataset', 'permission', 'agreement', 'subscription')
+  AND notification_id > %s
 ORDER BY notification_id
 """
 VIEWS_MAX = 50_000

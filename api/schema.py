@@ -45,7 +45,7 @@ def _list_items(connection: psycopg.Connection[Any], commerce: Journal) -> None:
             facts: tuple[Fact, ...] = catalogue.list_item(item, listing)
             for fact in facts:
                 item = catalogue.evolve(item, fact)
-            for price in (price for price in tariff.TARIFFS if price.item == listing.item):
+            for price in (price for price in tariff.TARIFFS if price.item == listing.item and not item.withdrawn):
                 facts += catalogue.publish(item, price)
             if facts:
                 new = [NewFact(stream, new_id(fact.happened_at), fact) for fact in facts]

@@ -26,6 +26,7 @@ CUSTOMS_FORMS = ("xml", "json")
 THRESHOLD_MAX = 1_000
 RATE_MAX = 10_000_000  # a hundred times as much still fits its column
 AUDIT_HASHES = ("sha256", "sm3")
+REGIMES = ("market", "cost_recovery")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -88,6 +89,47 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
         return {**named, "KOUAN_AUDIT_HASH": self.hash, "KOUAN_AUDIT_DAYS": str(self.days)}
 
 
+class Fees(msgspec.Struct, frozen=True, kw_only=True):
+    """What this node asks of a price."""
+
+    regime: str = "market"  # KOUAN_REGIME: market, or cost_recovery, where a price states its costs
+    notice_days: int = 30  # KOUAN_NOTICE_DAYS, between publication and effect of a first or a higher price
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Fees":
+        """Raises SettingsError."""
+        return cls(
+            regime=_one_of(environ, "KOUAN_REGIME", default="market", allowed=REGIMES),
+            notice_days=_whole(environ, "KOUAN_NOTICE_DAYS", default=30, largest=3650),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables again."""
+        return {"KOUAN_REGIME": self.regime, "KOUAN_NOTICE_DAYS": str(self.notice_days)}
+
+
+class Following(msgspec.Struct, frozen=True, kw_only=True):
+    """How the feed is followed."""
+
+    epoch: int = 1  # KOUAN_FEED_EPOCH, of its cursors: one more after a restore to an earlier point
+    streams_max: int = 64  # KOUAN_STREAMS_MAX, open at a time in one API process
+    stream_seconds_max: int = 3600  # KOUAN_STREAM_SECONDS_MAX, until one is ended and has to be opened again
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Following":
+        """Raises SettingsError."""
+        return cls(
+            epoch=_whole(environ, "KOUAN_FEED_EPOCH", default=1, largest=1_000_000),
+            streams_max=_whole(environ, "KOUAN_STREAMS_MAX", default=64, largest=100_000),
+            stream_seconds_max=_whole(environ, "KOUAN_STREAM_SECONDS_MAX", default=3600, largest=86_400),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables again."""
+        named = {"KOUAN_FEED_EPOCH": str(self.epoch), "KOUAN_STREAMS_MAX": str(self.streams_max)}
+        return {**named, "KOUAN_STREAM_SECONDS_MAX": str(self.stream_seconds_max)}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`Settings.read()` makes one; tests make their own."""
 
@@ -109,12 +151,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""  # KOUAN_ORIGIN, http(s)://host[:port], where others reach this node; "": as `host` and `port` say
     trusted_proxies: tuple[str, ...] = ()  # KOUAN_TRUSTED_PROXIES, networks whose X-Forwarded-For is believed
     password_days: int = 180  # KOUAN_PASSWORD_DAYS, until a password must be changed
+    watch_days: int = 30  # KOUAN_WATCH_DAYS, until a watched number of which nothing is known is given up
     rate_key: Rate = Rate(60_000)  # KOUAN_RATE_KEY, requests by one credential
     rate_party: Rate = Rate(120_000)  # KOUAN_RATE_PARTY, requests by one party
     rate_address: Rate = Rate(1_200)  # KOUAN_RATE_ADDRESS, by one address without a credential; with one 100 times that
     rate_login: Rate = Rate(10)  # KOUAN_RATE_LOGIN, attempts to sign in from one address
     commercial_share: int = 50  # KOUAN_COMMERCIAL_SHARE, per cent of `backpressure` that paid requests may take
     audit: Audit = Audit()
+    following: Following = Following()
+    fees: Fees = Fees()
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -140,12 +185,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             origin=_origin(environ),
             trusted_proxies=_networks(environ, "KOUAN_TRUSTED_PROXIES"),
             password_days=_whole(environ, "KOUAN_PASSWORD_DAYS", default=180, largest=3650),
+            watch_days=_whole(environ, "KOUAN_WATCH_DAYS", default=30, largest=3650),
             rate_key=Rate.of(environ.get("KOUAN_RATE_KEY") or "60000/60", "KOUAN_RATE_KEY"),
             rate_party=Rate.of(environ.get("KOUAN_RATE_PARTY") or "120000/60", "KOUAN_RATE_PARTY"),
             rate_address=Rate.of(environ.get("KOUAN_RATE_ADDRESS") or "1200/60", "KOUAN_RATE_ADDRESS"),
             rate_login=Rate.of(environ.get("KOUAN_RATE_LOGIN") or "10/60", "KOUAN_RATE_LOGIN"),
             commercial_share=_whole(environ, "KOUAN_COMMERCIAL_SHARE", default=50, largest=100),
             audit=Audit.read(environ),
+            following=Following.read(environ),
+            fees=Fees.read(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -169,12 +217,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "KOUAN_ORIGIN": self.origin,
             "KOUAN_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
             "KOUAN_PASSWORD_DAYS": str(self.password_days),
+            "KOUAN_WATCH_DAYS": str(self.watch_days),
             "KOUAN_RATE_KEY": str(self.rate_key),
             "KOUAN_RATE_PARTY": str(self.rate_party),
             "KOUAN_RATE_ADDRESS": str(self.rate_address),
             "KOUAN_RATE_LOGIN": str(self.rate_login),
             "KOUAN_COMMERCIAL_SHARE": str(self.commercial_share),
             **self.audit.environment(),
+            **self.following.environment(),
+            **self.fees.environment(),
         }
 
 

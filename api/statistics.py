@@ -169,7 +169,7 @@ def asked(measure: Measure, by: str) -> list[str]:
     names = list(dict.fromkeys(name for part in by.split(",") if (name := part.strip())))
     for name in names:
         if name not in measure.dimensions:
-            raise _no_dimension(measure, name, "by")
+            raise no_dimension(measure, name, "by")
     return names
 
 
@@ -177,10 +177,11 @@ def _refuse_others(request: Request[Any, Any, Any], measure: Measure) -> None:
     """A filter that a measure does not have must not be passed over: the figures would be taken for filtered ones."""
     for name in request.query_params:
         if name not in {"by", "since", "until", "format", *measure.dimensions} or name == "month":
-            raise _no_dimension(measure, name, name)
+            raise no_dimension(measure, name, name)
 
 
-def _no_dimension(measure: Measure, name: str, field: str) -> BadQuestion:
+def no_dimension(measure: Measure, name: str, field: str) -> BadQuestion:
+    """What is said of a dimension that a measure does not have."""
     known = ", ".join(measure.dimensions)
     return BadQuestion(
         f"指标 {measure.name} 没有维度 {name[:60]!r}，可用：{known} / "
@@ -227,6 +228,14 @@ def _summed(
     looking: Looking, measure: Measure, by: Sequence[str], period: Period, only: dict[str, str], *, least: int
 ) -> Summary:
     """Raises NoLeave, TooWide."""
+    needed = permitted(looking, measure)
+    made = figures(looking.look, measure, by, period, only, least=least)
+    looking.drew_on(needed, sum(not each.suppressed for each in made.groups))
+    return made
+
+
+def permitted(looking: Looking, measure: Measure) -> Sequence[str]:
+    """The datasets that a measure is made of, all of which the caller sees in whole. Raises NoLeave."""
     needed = units.DRAWN[measure.units]
     if missing := [name for name in needed if name not in looking.view.whole]:
         zh, en = ("、".join(DATASETS[each].zh for each in missing), ", ".join(DATASETS[each].en for each in missing))
@@ -237,9 +246,7 @@ def _summed(
             measure=measure.name,
             datasets=missing,
         )
-    made = figures(looking.look, measure, by, period, only, least=least)
-    looking.drew_on(needed, sum(not each.suppressed for each in made.groups))
-    return made
+    return needed
 
 
 def figures(

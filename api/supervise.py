@@ -1,10 +1,10 @@
-"""The process group of one machine: the embedded database, the API, the projector, watched and ended together.
+"""The process group of one machine: embedded database, API, exporter, projector, watched and ended together.
 
 A program finds the database by KOUAN_CONNINFO, and all else by the variables of the settings. Each leads a process
 group of its own, writes to `home/log/<name>.log`, and is started again when it dies, after a pause that doubles each
-time. They stop in order: the API first, so that no request finds the house half empty, then the MQTT bridge (there only
-if a broker is configured), the projector, and the database if it was we who started it. Whatever ends us, even kill
--9, ends them too.
+time. They stop in order: the API first, so that no request finds the house half empty, then what sends (`push`), the
+MQTT bridge (there only if a broker is configured), the projector, and the database if it was we who started it.
+Whatever ends us, even kill -9, ends them too.
 Times are seconds.
 """
 
@@ -87,10 +87,18 @@ def customs_port() -> Program:
     return Program("customs-port", (sys.executable, "-m", "api.main", "customs-port"))
 
 
+def exporter() -> Program:
+    return Program("exporter", (sys.executable, "-m", "api.main", "exporter"))
+
+
+def push() -> Program:
+    return Program("push", (sys.executable, "-m", "api.main", "push"))
+
+
 def everything(settings: Settings) -> list[Program]:
     """What a node of these settings runs, in the order in which it stops."""
     asked = [*([bridge()] if settings.mqtt_url else []), *([customs_port()] if settings.customs_url else [])]
-    return [api(settings), *asked, projector()]
+    return [api(settings), push(), *asked, exporter(), projector()]
 
 
 def run(

@@ -197,6 +197,8 @@ def usage_table(report: UsageReport) -> RenderableType:
     table.add_column("免费 Free", words.quantity(report.free_quantity, "zh"), justify="right", no_wrap=True)
     table.add_column("收费 Paid", words.quantity(report.paid_quantity, "zh"), justify="right", no_wrap=True)
     table.add_column("单价 Price", justify="right", no_wrap=True)
+    waived = words.money(report.waived_minor, report.currency, "zh")
+    table.add_column("减免 Waived", waived, justify="right", no_wrap=True)
     total = words.money(report.amount_minor, report.currency, "zh")
     table.add_column("金额 Amount", total, justify="right", no_wrap=True)
     table.add_column("价目 Tariff", overflow="fold")
@@ -213,7 +215,8 @@ def _usage_row(row: UsageRow) -> Iterable[Text]:
     yield _text(count if free else "–", "green")
     yield _text(count if paid else "–", "magenta")
     yield _text("–" if row.price_minor is None else words.money(row.price_minor, row.currency, "zh"))
-    yield _text("–" if row.price_minor is None else words.money(row.amount_minor, row.currency, "zh"))
+    for minor in (row.waived_minor, row.amount_minor):
+        yield _text("–" if row.price_minor is None else words.money(minor, row.currency, "zh"))
     yield _text(row.tariff or ("" if free else f"未计费 not charged ({count})"), "dim")
 
 

@@ -14,6 +14,7 @@ from babel import Locale
 from babel.dates import format_date, get_timezone_location, get_timezone_name
 from babel.numbers import format_currency, format_decimal, get_currency_precision
 
+from billing.fee_words import in_words
 from domain import identifiers
 from projections.history import Eta, Parts
 from projections.timeline import Line
@@ -37,7 +38,9 @@ ZONE_FROM: dict[str, Pair] = {
     "assumed": ("推定，未经确认", "assumed, not confirmed"),
 }
 BEIJING: Pair = ("北京时间", "China time")
+rule = in_words
 ITEM_CLASSES: dict[str, Pair] = {"government": ("政务服务", "Government"), "commercial": ("商业服务", "Commercial")}
+WAIVERS: dict[str, Pair] = {"": ("", ""), "trial": ("试用", "Trial"), "sandbox": ("沙箱", "Sandbox")}
 
 
 def pick(pair: Pair, lang: str) -> str:

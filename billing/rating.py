@@ -9,7 +9,7 @@ from math import ceil
 
 import msgspec
 
-from domain.pricing import Pricing
+from domain.pricing import ALL_OF_IT, Payer, Pricing
 
 
 class Rated(msgspec.Struct, frozen=True):
@@ -29,7 +29,9 @@ def rate(rule: Pricing, quantity: int) -> Rated:
     >>> rate(Pricing(price_minor=2), -3).amount_minor
     -6
     """
-    free = min(rule.included, max(quantity, 0))
+    if quantity < 0:
+        return _credit(rule, -quantity)
+    free = min(rule.included, quantity)
     amount, explanation = _amount(rule, quantity - free)
     if rule.cap_minor is not None and amount > rule.cap_minor:
         amount, explanation = rule.cap_minor, f"min({explanation}, {rule.cap_minor})"
@@ -39,9 +41,6 @@ def rate(rule: Pricing, quantity: int) -> Rated:
 def _amount(rule: Pricing, quantity: int) -> tuple[int, str]:
     if rule.model == "flat":
         return rule.price_minor, f"{rule.price_minor}"
-    if quantity < 0:
-        amount, explanation = _amount(rule, -quantity)
-        return -amount, f"-({explanation})"
     if rule.model == "unit":
         return quantity * rule.price_minor, f"{quantity} x {rule.price_minor}"
     if rule.model == "package":
@@ -62,3 +61,40 @@ def _graduated(rule: Pricing, quantity: int) -> tuple[int, str]:
             parts.append(f"{units} x {tier.price_minor}")
         begin = tier.up_to or 0
     return amount, " + ".join(parts) or "0"
+
+
+def _credit(rule: Pricing, taken_back: int) -> Rated:
+    """For units of an earlier month: no more than they can have cost there, as long as no cap was reached.
+
+    What may have been free gives nothing back, a begun package nothing, a flat price nothing; of tiers the cheapest.
+    """
+    units, price = max(0, taken_back - rule.included), rule.price_minor
+    if rule.model == "flat":
+        units = 0
+    elif rule.model == "package":
+        units //= rule.package
+    elif rule.tiers:
+        price = min(tier.price_minor for tier in rule.tiers)
+    amount, explanation = -units * price, f"-({units} x {price})"
+    if rule.cap_minor is not None and -amount > rule.cap_minor:
+        amount, explanation = -rule.cap_minor, f"-min({units} x {price}, {rule.cap_minor})"
+    return Rated(amount, amount, 0, explanation)
+
+
+def split(rule: Pricing, amount_minor: int, *, principal: bool = True) -> dict[Payer, int]:
+    """Who bears how much of an amount; it is divided without a rest, the odd fen goes to the first.
+
+    `principal`: whether there is one; without, the caller bears all.
+
+    >>> from domain.pricing import Share
+    >>> split(Pricing(split=(Share("caller", 50), Share("principal", 50))), 5)
+    {'caller': 3, 'principal': 2}
+    """
+    if not rule.split or not principal:
+        return {"caller": amount_minor}
+    sign = -1 if amount_minor < 0 else 1
+    first, *others = rule.split
+    shares: dict[Payer, int] = {
+        share.payer: sign * (abs(amount_minor) * share.percent // ALL_OF_IT) for share in others
+    }
+    return {first.payer: amount_minor - sum(shares.values()), **shares}

@@ -81,6 +81,8 @@ def _commercial(
         group=group,
         basis_zh=_PAID_ZH,
         basis_en=_PAID_EN,
+        content_zh=CONTENT[item][0],
+        content_en=CONTENT[item][1],
         **more,
     )
 
@@ -99,6 +101,25 @@ def _price(item: str, pricing: Pricing) -> TariffPublished:
     )
 
 
+CONTENT = {
+    FEED_PULL: (
+        "按游标批量拉取本企业可见的物流事件，含更正与撤回",
+        "logistics events that one may see, fetched page by page, with corrections and retractions",
+    ),
+    FEED_PUSH: (
+        "按条推送到接收地址，签名、按号码有序、失败重发",
+        "events sent to an address, signed, in order by number, tried again",
+    ),
+    FEED_STREAM: ("持续连接实时送达，可断点续传", "events over a connection that stays, resumed where it broke"),
+    ALERTS_PUSH: ("预警与报警推送到接收地址", "alerts sent to an address"),
+    BULK_QUERY: (
+        "一次查询至多 10,000 个号码，查无不收费",
+        "up to 10,000 numbers at once; numbers that are not known cost nothing",
+    ),
+    HISTORY_EXPORT: ("按期间导出历史事件：Parquet、CSV、XLSX", "events of a period as Parquet, CSV or XLSX"),
+    ETA_ESTIMATE: ("按航段历史推算到达时间，附依据", "arrival reckoned from the history of the leg, with its grounds"),
+    STATISTICS_DETAIL: ("按更多维度细分的统计，不含单个企业", "figures by more dimensions, of no single enterprise"),
+}
 QUERY, FACT, EVENT = ("次", "query"), ("条", "fact"), ("条", "event")
 ITEMS = (
     _government(TRACK_QUERY, ("货物动态与通关状态查询", "Cargo and clearance status query"), QUERY),

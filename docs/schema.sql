@@ -25,7 +25,47 @@ CREATE TABLE public.commerce_events (
 CREATE FUNCTION public.register_position() RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO '$user', 'public'
-    RETURN COALESCE((SELECT max(commerce_events.notification_id) AS max FROM public.commerce_events WHERE (split_part(commerce_events.topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text]))), (0)::bigint);
+    RETURN COALESCE((SELECT max(commerce_events.notification_id) AS max FROM public.commerce_events WHERE (split_part(commerce_events.topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text, 'subscription'::text]))), (0)::bigint);
+
+CREATE FUNCTION public.tariff_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO '$user', 'public'
+    AS $$
+BEGIN
+    PERFORM tariff_told(NEW.topic, NEW.state, NEW.notification_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.tariff_stands() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE restrict_violation USING MESSAGE = format('%s is never changed', TG_TABLE_NAME);
+END
+$$;
+
+CREATE FUNCTION public.tariff_told(tag text, state bytea, at bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO '$user', 'public'
+    AS $$
+DECLARE
+    told json := convert_from(state, 'UTF8')::json;
+BEGIN
+    IF tag = 'catalogue.item_listed' THEN
+        INSERT INTO listed_items VALUES (told->>'item', told->>'item_class') ON CONFLICT (item) DO NOTHING;
+        IF NOT EXISTS (SELECT FROM listed_items WHERE item = told->>'item' AND item_class = told->>'item_class') THEN
+            RAISE check_violation USING MESSAGE = format('the class of service item %s stands for ever', told->>'item');
+        END IF;
+    ELSE
+        INSERT INTO published_tariffs (item, version, price_minor, currency, published_at, effective_from, position)
+        VALUES (
+            told->>'item', told->>'version', (told->>'price_minor')::bigint, told->>'currency',
+            (told->>'happened_at')::timestamptz, (told->>'effective_from')::timestamptz, at
+        );
+    END IF;
+END
+$$;
 
 CREATE TABLE public.account_links (
     issuer text NOT NULL,
@@ -53,6 +93,40 @@ CREATE TABLE public.accounts (
     totp_step bigint DEFAULT 0 NOT NULL,
     CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['enterprise'::text, 'enterprise-admin'::text, 'logistics'::text, 'finance'::text, 'operator'::text, 'source'::text, 'officer'::text, 'steward'::text, 'auditor'::text, 'call-centre'::text, 'system-admin'::text, 'security-admin'::text]))),
     CONSTRAINT accounts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'open'::text, 'suspended'::text, 'dismissed'::text])))
+);
+
+CREATE TABLE public.alert_log (
+    "position" bigint NOT NULL,
+    alert_id uuid NOT NULL,
+    event text NOT NULL COLLATE pg_catalog."C",
+    noticed_at timestamp with time zone NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    dataset text NOT NULL COLLATE pg_catalog."C",
+    alert bytea NOT NULL,
+    CONSTRAINT alert_log_event_check CHECK ((event = ANY (ARRAY['raised'::text, 'ended'::text])))
+);
+
+ALTER TABLE public.alert_log ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.alert_log_position_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.alert_log_seen (
+    one boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT alert_log_seen_one_check CHECK (one)
+);
+
+CREATE TABLE public.alerts_standing (
+    code text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    cause uuid NOT NULL,
+    condition text NOT NULL COLLATE pg_catalog."C",
+    alert_id uuid NOT NULL
 );
 
 CREATE TABLE public.api_keys (
@@ -260,6 +334,27 @@ CREATE TABLE public.epcis_queries (
     query jsonb NOT NULL
 );
 
+CREATE TABLE public.exports (
+    export_id uuid NOT NULL,
+    account text NOT NULL COLLATE pg_catalog."C",
+    caller jsonb NOT NULL,
+    asked jsonb NOT NULL,
+    state text NOT NULL,
+    ordered_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    held_until timestamp with time zone,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    rows bigint DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    sha256 text DEFAULT ''::text NOT NULL,
+    tariff text DEFAULT ''::text NOT NULL,
+    rights jsonb,
+    reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT exports_check CHECK (((state = ANY (ARRAY['waiting'::text, 'making'::text])) = (finished_at IS NULL))),
+    CONSTRAINT exports_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'making'::text, 'ready'::text, 'failed'::text, 'expired'::text])))
+);
+
 CREATE TABLE public.issuer_clients (
     client_id text NOT NULL,
     zh text NOT NULL,
@@ -297,6 +392,12 @@ CREATE TABLE public.issuer_node (
     CONSTRAINT issuer_node_one_check CHECK (one)
 );
 
+CREATE TABLE public.listed_items (
+    item text NOT NULL COLLATE pg_catalog."C",
+    item_class text NOT NULL,
+    CONSTRAINT listed_items_item_class_check CHECK ((item_class = ANY (ARRAY['government'::text, 'commercial'::text])))
+);
+
 CREATE TABLE public.oidc_logins (
     state bytea NOT NULL,
     browser bytea NOT NULL,
@@ -307,10 +408,26 @@ CREATE TABLE public.oidc_logins (
     expires_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.published_tariffs (
+    item text NOT NULL COLLATE pg_catalog."C",
+    version text NOT NULL COLLATE pg_catalog."C",
+    item_class text DEFAULT 'commercial'::text NOT NULL,
+    price_minor bigint NOT NULL,
+    currency text NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    effective_from timestamp with time zone NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT published_tariffs_check CHECK ((effective_from >= published_at)),
+    CONSTRAINT published_tariffs_item_class_check CHECK ((item_class = 'commercial'::text)),
+    CONSTRAINT published_tariffs_price_minor_check CHECK ((price_minor >= 0))
+);
+
 CREATE TABLE public.push_attempts (
     endpoint_id uuid NOT NULL,
     at timestamp with time zone NOT NULL,
     message_id text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    "position" bigint NOT NULL,
     subject text NOT NULL,
     attempt integer NOT NULL,
     seconds real NOT NULL,
@@ -379,6 +496,24 @@ CREATE TABLE public.push_networks (
     by text NOT NULL,
     at timestamp with time zone NOT NULL,
     reason text NOT NULL
+);
+
+CREATE TABLE public.quota (
+    holder text NOT NULL COLLATE pg_catalog."C",
+    item text NOT NULL COLLATE pg_catalog."C",
+    month text NOT NULL COLLATE pg_catalog."C",
+    granted bigint NOT NULL,
+    warned smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT quota_granted_check CHECK ((granted >= 0))
+);
+
+CREATE TABLE public.quota_leases (
+    process text NOT NULL COLLATE pg_catalog."C",
+    holder text NOT NULL COLLATE pg_catalog."C",
+    item text NOT NULL COLLATE pg_catalog."C",
+    month text NOT NULL COLLATE pg_catalog."C",
+    held bigint NOT NULL,
+    until timestamp with time zone NOT NULL
 );
 
 CREATE UNLOGGED TABLE public.rates (
@@ -451,6 +586,15 @@ ALTER TABLE ONLY public.account_links
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (account);
 
+ALTER TABLE ONLY public.alert_log
+    ADD CONSTRAINT alert_log_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.alert_log_seen
+    ADD CONSTRAINT alert_log_seen_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.alerts_standing
+    ADD CONSTRAINT alerts_standing_pkey PRIMARY KEY (subject, code, cause);
+
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
 
@@ -514,6 +658,9 @@ ALTER TABLE ONLY public.dcsa_subscriptions
 ALTER TABLE ONLY public.epcis_queries
     ADD CONSTRAINT epcis_queries_pkey PRIMARY KEY (account, name);
 
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_pkey PRIMARY KEY (export_id);
+
 ALTER TABLE ONLY public.issuer_clients
     ADD CONSTRAINT issuer_clients_pkey PRIMARY KEY (client_id);
 
@@ -526,8 +673,17 @@ ALTER TABLE ONLY public.issuer_keys
 ALTER TABLE ONLY public.issuer_node
     ADD CONSTRAINT issuer_node_pkey PRIMARY KEY (one);
 
+ALTER TABLE ONLY public.listed_items
+    ADD CONSTRAINT listed_items_item_item_class_key UNIQUE (item, item_class);
+
+ALTER TABLE ONLY public.listed_items
+    ADD CONSTRAINT listed_items_pkey PRIMARY KEY (item);
+
 ALTER TABLE ONLY public.oidc_logins
     ADD CONSTRAINT oidc_logins_pkey PRIMARY KEY (state);
+
+ALTER TABLE ONLY public.published_tariffs
+    ADD CONSTRAINT published_tariffs_pkey PRIMARY KEY (item, version);
 
 ALTER TABLE ONLY public.push_endpoints
     ADD CONSTRAINT push_endpoints_pkey PRIMARY KEY (endpoint_id);
@@ -540,6 +696,12 @@ ALTER TABLE ONLY public.push_messages
 
 ALTER TABLE ONLY public.push_networks
     ADD CONSTRAINT push_networks_pkey PRIMARY KEY (account, network);
+
+ALTER TABLE ONLY public.quota_leases
+    ADD CONSTRAINT quota_leases_pkey PRIMARY KEY (process, holder, item, month);
+
+ALTER TABLE ONLY public.quota
+    ADD CONSTRAINT quota_pkey PRIMARY KEY (holder, item, month);
 
 ALTER TABLE ONLY public.rates
     ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
@@ -575,6 +737,10 @@ CREATE INDEX account_links_account ON public.account_links USING btree (account)
 
 CREATE INDEX accounts_party ON public.accounts USING btree (party, account);
 
+CREATE INDEX alert_log_alert ON public.alert_log USING btree (alert_id, "position");
+
+CREATE INDEX alert_log_noticed_at ON public.alert_log USING btree (noticed_at);
+
 CREATE INDEX api_keys_account ON public.api_keys USING btree (account);
 
 CREATE INDEX audit_at ON public.audit USING btree (at);
@@ -607,7 +773,7 @@ CREATE UNIQUE INDEX commerce_events_fact_id ON public.commerce_events USING btre
 
 CREATE UNIQUE INDEX commerce_events_position ON public.commerce_events USING btree (notification_id);
 
-CREATE INDEX commerce_register ON public.commerce_events USING btree (notification_id) WHERE (split_part(topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text]));
+CREATE INDEX commerce_register ON public.commerce_events USING btree (notification_id) WHERE (split_part(topic, '.'::text, 1) = ANY (ARRAY['party'::text, 'dataset'::text, 'permission'::text, 'agreement'::text, 'subscription'::text]));
 
 CREATE INDEX customs_outbox_due ON public.customs_outbox USING btree (next_at) WHERE (state = 'waiting'::text);
 
@@ -615,15 +781,27 @@ CREATE INDEX customs_outbox_subject ON public.customs_outbox USING btree (subjec
 
 CREATE INDEX dcsa_subscriptions_account ON public.dcsa_subscriptions USING btree (account, created_at);
 
+CREATE INDEX exports_account ON public.exports USING btree (account, ordered_at DESC);
+
+CREATE INDEX exports_expiry ON public.exports USING btree (expires_at) WHERE (state = 'ready'::text);
+
+CREATE INDEX exports_open ON public.exports USING btree (ordered_at) WHERE (state = ANY (ARRAY['waiting'::text, 'making'::text]));
+
 CREATE INDEX issuer_codes_expires_at ON public.issuer_codes USING btree (expires_at);
 
 CREATE INDEX oidc_logins_expires_at ON public.oidc_logins USING btree (expires_at);
+
+CREATE INDEX push_attempts_at ON public.push_attempts USING brin (at);
 
 CREATE INDEX push_attempts_endpoint ON public.push_attempts USING btree (endpoint_id, at);
 
 CREATE INDEX push_endpoints_account ON public.push_endpoints USING btree (account, made_at);
 
+CREATE INDEX push_messages_cancelled ON public.push_messages USING btree (endpoint_id) WHERE (state = 'cancelled'::text);
+
 CREATE INDEX push_messages_due ON public.push_messages USING btree (endpoint_id, next_at) WHERE (state = 'waiting'::text);
+
+CREATE INDEX quota_leases_until ON public.quota_leases USING btree (until);
 
 CREATE INDEX sessions_account ON public.sessions USING btree (account);
 
@@ -636,6 +814,12 @@ CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_
 CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_heads FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
 
 CREATE TRIGGER audit_stands BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_keys FOR EACH STATEMENT EXECUTE FUNCTION public.audit_stands();
+
+CREATE TRIGGER listed_items_stand BEFORE DELETE OR UPDATE OR TRUNCATE ON public.listed_items FOR EACH STATEMENT EXECUTE FUNCTION public.tariff_stands();
+
+CREATE TRIGGER published_tariffs_stand BEFORE DELETE OR UPDATE OR TRUNCATE ON public.published_tariffs FOR EACH STATEMENT EXECUTE FUNCTION public.tariff_stands();
+
+CREATE TRIGGER tariff_kept AFTER INSERT ON public.commerce_events FOR EACH ROW WHEN ((new.topic = ANY (ARRAY['catalogue.item_listed'::text, 'catalogue.tariff_published'::text]))) EXECUTE FUNCTION public.tariff_kept();
 
 ALTER TABLE ONLY public.account_links
     ADD CONSTRAINT account_links_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
@@ -652,6 +836,9 @@ ALTER TABLE ONLY public.ca_crls
 ALTER TABLE ONLY public.cards
     ADD CONSTRAINT cards_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
+
 ALTER TABLE ONLY public.issuer_codes
     ADD CONSTRAINT issuer_codes_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
@@ -660,6 +847,9 @@ ALTER TABLE ONLY public.issuer_codes
 
 ALTER TABLE ONLY public.oidc_logins
     ADD CONSTRAINT oidc_logins_issuer_fkey FOREIGN KEY (issuer) REFERENCES public.trusted_issuers(issuer) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.published_tariffs
+    ADD CONSTRAINT published_tariffs_item_item_class_fkey FOREIGN KEY (item, item_class) REFERENCES public.listed_items(item, item_class);
 
 ALTER TABLE ONLY public.push_endpoints
     ADD CONSTRAINT push_endpoints_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
@@ -673,11 +863,20 @@ ALTER TABLE ONLY public.push_messages
 ALTER TABLE ONLY public.push_networks
     ADD CONSTRAINT push_networks_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
+ALTER TABLE ONLY public.quota_leases
+    ADD CONSTRAINT quota_leases_holder_item_month_fkey FOREIGN KEY (holder, item, month) REFERENCES public.quota(holder, item, month) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.recovery_codes
     ADD CONSTRAINT recovery_codes_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(account);
 
+ALTER TABLE public.alert_log ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY sight ON public.alert_log FOR SELECT TO kouan_reader USING (((dataset = ANY (ARRAY( SELECT unnest((current_setting('kouan.whole'::text))::text[]) AS unnest))) OR (dataset = ANY (ARRAY( SELECT unnest((current_setting('kouan.own'::text))::text[]) AS unnest)))));
+
 REVOKE ALL ON FUNCTION public.register_position() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.register_position() TO kouan_reader;
+
+GRANT SELECT ON TABLE public.alert_log TO kouan_reader;

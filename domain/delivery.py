@@ -16,6 +16,9 @@ ItemClass = Literal["government", "commercial"]
 Result = Literal["ok", "empty", "denied", "error", "sent"]
 """`sent`: on its way to a receiver; it counts for money when it is accepted (PushAccepted)."""
 
+Waiver = Literal["", "trial", "sandbox"]
+"""Why a commercial delivery costs nothing though its item has a price."""
+
 
 class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     account: str
@@ -35,6 +38,7 @@ class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     address: str = ""  # from where
     register: int = 0  # the position of the newest fact of the register that it rests on
     reversals: int = 0  # of `count`, facts by which a source takes back another
+    waived: Waiver = ""  # has a price, and is not charged
 
 
 class PushAccepted(Fact, frozen=True, kw_only=True, tag="delivery.accepted"):
@@ -51,6 +55,7 @@ class PushAccepted(Fact, frozen=True, kw_only=True, tag="delivery.accepted"):
     tariff: str = ""
     party: str = ""
     behalf: str = ""
+    waived: Waiver = ""
 
 
 class VerificationMade(Fact, frozen=True, kw_only=True, tag="verification.made"):
@@ -73,7 +78,7 @@ def new_id(at: datetime) -> UUID:
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One meter's reading of one fact."""
+    """One meter's reading of one fact. `tariff`: the price at which it is charged, or would be, were it not waived."""
 
     meter: str
     account: str
@@ -83,6 +88,9 @@ class Measured(msgspec.Struct, frozen=True):
     quantity: int
     tariff: str | None
     occurred_at: datetime
+    party: str = ""  # of the account; with it the units of a month are counted together
+    behalf: str = ""
+    waived: Waiver = ""
 
 
 fact.register(DeliveryMade, PushAccepted, VerificationMade)

@@ -33,7 +33,7 @@ SELECT stream, (SELECT max(originator_version) FROM {table} WHERE originator_id 
 FROM unnest(%s::text[]) AS stream
 """
 REGISTER = "SELECT register_position()"
-REGISTERED = ("party.", "dataset.", "permission.", "agreement.")  # tags of the register's facts
+REGISTERED = ("party.", "dataset.", "permission.", "agreement.", "subscription.")  # tags of the register's facts
 POSITION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_notification_id_seq"
 HEADS_MAX = 200_000
 NEWEST = 2**63 - 1

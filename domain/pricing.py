@@ -20,6 +20,8 @@ MODELS: dict[Model, tuple[str, str]] = {
 }
 Payer = Literal["caller", "principal"]
 ALL_OF_IT = 100  # per cent
+AMOUNT_MAX = 10**12  # of units and of fen: all that follows fits a bigint
+TIERS_MAX = 20
 
 
 class Tier(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,6 +69,9 @@ def check(pricing: Pricing) -> Pricing:
     amounts = [pricing.price_minor, pricing.included, pricing.cap_minor or 0, *(t.price_minor for t in pricing.tiers)]
     if min(amounts) < 0 or pricing.package < 1:
         raise Refused("价格、数量不得为负，每包至少一个 / no price or quantity is below zero, no package is empty")
+    ends = [tier.up_to or 0 for tier in pricing.tiers]
+    if max(*amounts, pricing.package, *ends, 0) > AMOUNT_MAX or len(pricing.tiers) > TIERS_MAX:
+        raise Refused(f"价格、数量至多 {AMOUNT_MAX}，至多 {TIERS_MAX} 档 / at most {AMOUNT_MAX}, {TIERS_MAX} tiers")
     if (pricing.model in {"graduated", "volume"}) != bool(pricing.tiers):
         raise Refused(
             "分档计价须列各档，其他方式不得列 / tiers belong to graduated and volume prices, and only to them"
@@ -87,3 +92,36 @@ def _check_tiers(tiers: tuple[Tier, ...]) -> None:
     bounded = [end for end in ends[:-1] if end is not None]
     if ends[-1] is not None or len(bounded) < len(ends) - 1 or bounded != sorted(set(bounded)) or bounded[:1] == [0]:
         raise Refused("各档上限须递增，最后一档不设上限 / the ends of tiers rise, and the last tier has none")
+
+
+def no_dearer(new: Pricing, old: Pricing) -> bool:
+    """Whether nobody can come to pay more by the new rule, whatever is used. In doubt it says no.
+
+    >>> no_dearer(Pricing(price_minor=1), Pricing(price_minor=2))
+    True
+    >>> no_dearer(Pricing(price_minor=1), Pricing(price_minor=2, included=100))
+    False
+    """
+    worse = (
+        new.split != old.split
+        or (old.reversal_credit and not new.reversal_credit)
+        or new.included < old.included
+        or (old.cap_minor is not None and (new.cap_minor is None or new.cap_minor > old.cap_minor))
+    )
+    return not worse and _no_step_dearer(new, old)
+
+
+def _no_step_dearer(new: Pricing, old: Pricing) -> bool:
+    models = {new.model, old.model}
+    if models & {"flat", "package"}:
+        return len(models) == 1 and new.package == old.package and new.price_minor <= old.price_minor
+    if "volume" in models and ("graduated" in models or new.included != old.included):
+        return False  # where fewer units may cost more, only reckoning tells
+    ends = sorted({tier.up_to for rule in (new, old) for tier in rule.tiers if tier.up_to is not None})
+    return all(_price_at(new, units) <= _price_at(old, units) for units in [*ends, (ends or [0])[-1] + 1])
+
+
+def _price_at(rule: Pricing, units: int) -> int:
+    """Of the step that covers so many units."""
+    covering = (tier.price_minor for tier in rule.tiers if tier.up_to is None or units <= tier.up_to)
+    return next(covering, rule.price_minor)

@@ -18,6 +18,7 @@ from domain.fact import Unreadable
 from domain.journal import Entry
 from domain.party import AgentAppointed, SupportAllowed
 from domain.permission import PermissionGranted
+from domain.subscription import SubscriptionFact
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,6 +74,8 @@ class Register:
                 self._apply_permission(entry.fact)
             case agreement.AgreementFact():
                 self._apply_agreement(entry.fact)
+            case SubscriptionFact():
+                pass  # gives no right to see anything; but nothing rests on what was ordered before it
             case Unreadable():
                 self.unreadable = self.unreadable or entry.position
             case _:

@@ -186,31 +186,40 @@ def counted(
 
     `by` and the keys of `only` are dimensions of the measure.
     """
-    since, until = period.bounds
-    unit, codes = units.UNITS[measure.units]
-    values: dict[str, Any] = {**units.VALUES, **measure.values, "since": since, "until": until}
-    values["limit"] = GROUPS_MAX + 2
-    values["needed"] = [*codes, *measure.values.get("starts", ()), *measure.values.get("ends", ())]
-    values |= {f"only_{name}": value for name, value in only.items()}
-    keys = [sql.Identifier(name) for name in by]
-    wanted = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"only_{name}")) for name in only]
-    query = sql.SQL(units.SUMMARY).format(
-        facts=sql.SQL(units.FACTS),
-        units=sql.SQL(unit),
-        at=sql.SQL(measure.at),
-        hours=sql.SQL(measure.hours),
-        hit=sql.SQL(measure.hit),
-        counts=sql.SQL(COUNTS[measure.kind]),
-        only=sql.SQL(" AND ").join([sql.SQL("true"), *wanted]),
-        keys=sql.SQL("").join(sql.SQL("{}, ").format(key) for key in keys),
-        whole=sql.SQL("grouping({}) > 0").format(keys[0]) if keys else sql.SQL("true"),
-        sets=sql.SQL("({}), ()").format(sql.SQL(", ").join(keys)) if keys else sql.SQL("()"),
-    )
+    query = sql.SQL(units.SUMMARY).format(**fragments(measure, by, only))
     groups: list[Group] = []
     total = Group((), 0, 0, None, None)
-    for *key, whole, count, hits, median, p90 in connection.execute(query, values):
+    for *key, whole, count, hits, median, p90 in connection.execute(query, parameters(measure, period, only)):
         if whole:
             total = Group((), count, hits, median, p90)
         else:
             groups.append(Group(tuple(key), count, hits, median, p90))
     return sorted(groups, key=lambda group: group.key), total
+
+
+def parameters(measure: Measure, period: Period, only: Mapping[str, str]) -> dict[str, Any]:
+    """What the queries of projections/units.py name by %(…)s."""
+    since, until = period.bounds
+    _, codes = units.UNITS[measure.units]
+    values: dict[str, Any] = {**units.VALUES, **measure.values, "since": since, "until": until}
+    values["limit"] = GROUPS_MAX + 2
+    values["needed"] = [*codes, *measure.values.get("starts", ()), *measure.values.get("ends", ())]
+    return values | {f"only_{name}": value for name, value in only.items()}
+
+
+def fragments(measure: Measure, by: Sequence[str], only: Mapping[str, str]) -> dict[str, sql.Composable]:
+    """What they name by {…}. `by` and the keys of `only` are columns of theirs."""
+    keys = [sql.Identifier(name) for name in by]
+    wanted = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"only_{name}")) for name in only]
+    return {
+        "facts": sql.SQL(units.FACTS),
+        "units": sql.SQL(units.UNITS[measure.units][0]),
+        "at": sql.SQL(measure.at),
+        "hours": sql.SQL(measure.hours),
+        "hit": sql.SQL(measure.hit),
+        "counts": sql.SQL(COUNTS[measure.kind]),
+        "only": sql.SQL(" AND ").join([sql.SQL("true"), *wanted]),
+        "keys": sql.SQL("").join(sql.SQL("{}, ").format(key) for key in keys),
+        "whole": sql.SQL("grouping({}) > 0").format(keys[0]) if keys else sql.SQL("true"),
+        "sets": sql.SQL("({}), ()").format(sql.SQL(", ").join(keys)) if keys else sql.SQL("()"),
+    }

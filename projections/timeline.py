@@ -290,7 +290,7 @@ def _moved(told: Moved, common: dict[str, Any]) -> Line:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo | timezone:
-    if name[:1] in "+-":
+    if name.startswith(("+", "-")):
         hours, minutes = int(name[1:3]), int(name[4:6])
         offset = timedelta(hours=hours, minutes=minutes)
         return timezone(-offset if name[0] == "-" else offset)

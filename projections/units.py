@@ -180,7 +180,7 @@ reached AS (
 )
 """
 
-SUMMARY = """
+COUNTED = """
 WITH {facts}, {units}, measured AS (
     SELECT unit.*, {at} AS at, {hours} AS hours, {hit} AS hit
     FROM unit
@@ -189,6 +189,12 @@ WITH {facts}, {units}, measured AS (
     FROM measured
     WHERE at >= %(since)s AND at < %(until)s AND {counts}
 )
+"""
+"""The units of a period, one row each; what is asked of them follows."""
+
+SUMMARY = (
+    COUNTED
+    + """
 SELECT {keys} {whole}, count(*), count(*) FILTER (WHERE hit),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY hours), percentile_cont(0.9) WITHIN GROUP (ORDER BY hours)
 FROM counted
@@ -196,6 +202,7 @@ WHERE {only}
 GROUP BY GROUPING SETS ({sets})
 LIMIT %(limit)s
 """
+)
 
 
 UNITS: dict[str, tuple[str, tuple[str, ...]]] = {

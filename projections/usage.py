@@ -1,107 +1,214 @@
-"""What every account used: one row for each delivery that was metered, free ones too, counted once by construction.
+"""What every account used: one row for each reading of a meter, free ones too, counted once by construction.
 
 A row's key is (meter, stream, version) of the fact that caused it; the rows and the position commit together. How a
 fact is measured is handed in by whoever wires the product (billing/metering.py); here only counting happens.
+
+A row is posted to the month in which the use occurred (domain/period.py), or, if that month was cut off before the row
+came in the journal, to the first open one; then it names the month that it corrects. The cut-offs come from the same
+journal, in its order, so that a rebuild posts every row where it was. What has a price names one that was published:
+the database sees to it (domain/migrations/0015_tariffs.sql).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import psycopg
 
+from domain import period
 from domain.delivery import Measured
 from domain.fact import Fact
 from domain.journal import Entry
+from domain.period import PeriodCutOff
 from projections.runner import ReadModel
 
 NAME = "usage"
 JOURNAL = "commerce"
-TABLES = ("usage_entries",)
+TABLES = ("usage_entries", "usage_periods")
 TABLE = """
-CREATE TABLE IF NOT EXISTS usage_entries (
-    meter       text COLLATE "C" NOT NULL,
-    stream      text COLLATE "C" NOT NULL,
-    version     bigint NOT NULL,
-    position    bigint NOT NULL,                -- in the commerce journal
-    account     text NOT NULL,
-    item        text NOT NULL,
-    item_class  text NOT NULL CHECK (item_class IN ('government', 'commercial')),
-    result      text NOT NULL,                  -- ok, empty, denied, error
-    quantity    bigint NOT NULL CHECK (quantity >= 0),
-    chargeable  boolean NOT NULL,
-    tariff      text,                           -- price version; a government item can have none
-    occurred_at timestamptz NOT NULL,
-    PRIMARY KEY (meter, stream, version),
-    CHECK (item_class = 'commercial' OR (tariff IS NULL AND NOT chargeable)),
-    CHECK (chargeable = (tariff IS NOT NULL))
+CREATE TABLE IF NOT EXISTS usage_periods (
+    period   text COLLATE "C" PRIMARY KEY,      -- that was cut off
+    position bigint NOT NULL,                   -- in the commerce journal: what comes behind it is late
+    by       text NOT NULL,
+    at       timestamptz NOT NULL
 );
-CREATE INDEX IF NOT EXISTS usage_entries_account ON usage_entries (account, occurred_at);
+CREATE TABLE IF NOT EXISTS usage_entries (
+    meter           text COLLATE "C" NOT NULL,
+    stream          text COLLATE "C" NOT NULL,
+    version         bigint NOT NULL,
+    position        bigint NOT NULL,            -- in the commerce journal
+    account         text COLLATE "C" NOT NULL,
+    party           text COLLATE "C" NOT NULL,  -- of the account; '' if it has none
+    holder          text COLLATE "C" NOT NULL   -- the enterprise: that party, or the account
+        GENERATED ALWAYS AS (CASE party WHEN '' THEN account ELSE party END) STORED,
+    behalf          text COLLATE "C" NOT NULL,  -- the party that was acted for; '' for one's own
+    item            text COLLATE "C" NOT NULL,
+    item_class      text NOT NULL CHECK (item_class IN ('government', 'commercial')),
+    result          text NOT NULL,              -- ok, empty, denied, error, sent
+    quantity        bigint NOT NULL,            -- units; below zero what a source took back
+    chargeable      boolean NOT NULL,
+    tariff          text COLLATE "C",           -- price version; a government item can have none
+    waived          text NOT NULL,              -- why what has a price is not charged; ''
+    occurred_at     timestamptz NOT NULL,
+    billing_period  text COLLATE "C" NOT NULL,  -- month in Asia/Shanghai, 2026-10
+    corrects_period text COLLATE "C",           -- in which it occurred, if that was cut off before
+    PRIMARY KEY (meter, stream, version),
+    FOREIGN KEY (item, tariff) REFERENCES published_tariffs (item, version),
+    CHECK (item_class = 'commercial' OR (tariff IS NULL AND NOT chargeable AND waived = '')),
+    CHECK (tariff IS NOT NULL OR (NOT chargeable AND waived = '')),
+    CHECK (tariff IS NULL OR (chargeable = (waived = '') AND result = 'ok')),
+    CHECK (CASE meter WHEN 'reversal/1' THEN quantity < 0 AND tariff IS NOT NULL ELSE quantity >= 0 END),
+    CHECK (corrects_period IS NULL OR corrects_period < billing_period)
+);
+CREATE INDEX IF NOT EXISTS usage_entries_holder ON usage_entries (holder, occurred_at);
+CREATE INDEX IF NOT EXISTS usage_entries_late ON usage_entries (billing_period) WHERE corrects_period IS NOT NULL;
 """
 COPY = """
 COPY usage_entries
-    (meter, stream, version, position, account, item, item_class, result, quantity, chargeable, tariff, occurred_at)
+    (meter, stream, version, position, account, party, behalf, item, item_class, result, quantity, chargeable, tariff,
+     waived, occurred_at, billing_period, corrects_period)
 FROM STDIN (FORMAT BINARY)
 """
-TYPES = ["text", "text", "int8", "int8", "text", "text", "text", "text", "int8", "bool", "text", "timestamptz"]
+TYPES = (
+    *("text", "text", "int8", "int8", "text", "text", "text", "text", "text", "text", "int8", "bool", "text"),
+    *("text", "timestamptz", "text", "text"),
+)
+CUT_OFF = "INSERT INTO usage_periods (period, position, by, at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+LATEST = "SELECT max(period) FROM usage_periods"
 
 
 def model(measure: Callable[[Fact], Sequence[Measured]]) -> ReadModel:
     """The usage read model under a rule of measuring."""
 
     def project(cursor: psycopg.Cursor[Any], entries: Sequence[Entry]) -> None:
-        rows = [(entry, reading) for entry in entries for reading in measure(entry.fact)]
+        rows = list(_rows(cursor, entries, measure))
         if not rows:
             return
         with cursor.copy(COPY) as copy:
             copy.set_types(TYPES)
-            for entry, reading in rows:
-                copy.write_row(_row(entry, reading))
+            for row in rows:
+                copy.write_row(row)
 
     return ReadModel(NAME, JOURNAL, TABLE, TABLES, project)
 
 
-def _row(entry: Entry, reading: Measured) -> tuple[object, ...]:
-    what = (reading.account, reading.item, reading.item_class, reading.result, reading.quantity)
-    price = (reading.tariff is not None, reading.tariff)
-    return (reading.meter, entry.stream, entry.version, entry.position, *what, *price, reading.occurred_at)
+def _rows(
+    cursor: psycopg.Cursor[Any], entries: Sequence[Entry], measure: Callable[[Fact], Sequence[Measured]]
+) -> Iterator[tuple[object, ...]]:
+    """In the order of the journal: what follows a cut-off in the same batch is late already."""
+    [closed] = cursor.execute(LATEST, prepare=True).fetchone() or (None,)
+    month = period.months()
+    for entry in entries:
+        told = entry.fact
+        if isinstance(told, PeriodCutOff):
+            cursor.execute(CUT_OFF, (told.period, entry.position, told.by, told.happened_at))
+            closed = max(closed or "", told.period)
+        else:
+            for reading in measure(told):
+                yield _row(entry, reading, month(reading.occurred_at), closed)
 
 
-class Used(msgspec.Struct, frozen=True):
-    """A sum of usage at one price, or at none."""
+def _row(entry: Entry, reading: Measured, month: str, closed: str | None) -> tuple[object, ...]:
+    late = closed is not None and month <= closed
+    posted = (period.following(closed), month) if late and closed else (month, None)
+    who = (reading.account, reading.party, reading.behalf)
+    what = (reading.item, reading.item_class, reading.result, reading.quantity)
+    price = (reading.tariff is not None and not reading.waived, reading.tariff, reading.waived)
+    return (
+        *(reading.meter, entry.stream, entry.version, entry.position),
+        *(*who, *what, *price, reading.occurred_at, *posted),
+    )
 
+
+# --- queries ---
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """What one account used of one item at one price on one day, posted to one period: the grain of every report."""
+
+    holder: str  # party of the account, or itself if it has none
+    party: str
     account: str
+    behalf: str
     item: str
     item_class: str
     tariff: str | None
+    waived: str
+    billing_period: str
+    corrects_period: str | None
+    day: str  # in Asia/Shanghai, 2026-10-31
+    part: int  # of the day: 0 before what was asked about, 1 in it, 2 behind it
     deliveries: int
     quantity: int
+    reversed: int  # units taken back by their sources, above zero
     first_at: datetime
     last_at: datetime
     position: int
 
+    @property
+    def month(self) -> str:
+        """In which it occurred."""
+        return self.corrects_period or self.billing_period
 
-SUMS = """
+
+CELLS = """
 SELECT
-    account, item, item_class, tariff,
-    count(*), sum(quantity)::bigint, min(occurred_at), max(occurred_at), max(position)
+    holder, party, account, behalf, item, item_class, tariff, waived, billing_period, corrects_period,
+    to_char(occurred_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') AS day,
+    CASE WHEN occurred_at < %(start)s THEN 0 WHEN occurred_at >= %(end)s THEN 2 ELSE 1 END AS part,
+    count(*) FILTER (WHERE quantity >= 0),
+    coalesce(sum(quantity) FILTER (WHERE quantity >= 0), 0)::bigint,
+    coalesce(-sum(quantity) FILTER (WHERE quantity < 0), 0)::bigint,
+    min(occurred_at), max(occurred_at), max(position)
 FROM usage_entries
-WHERE (%(account)s::text IS NULL OR account = %(account)s)
-  AND (%(start)s::timestamptz IS NULL OR occurred_at >= %(start)s)
-  AND (%(end)s::timestamptz IS NULL OR occurred_at < %(end)s)
-GROUP BY account, item, item_class, tariff
-ORDER BY account, item_class DESC, item, tariff
+WHERE occurred_at >= %(first)s AND occurred_at < %(last)s
+  AND (%(holder)s::text IS NULL OR (holder = %(holder)s AND (party <> '') = %(is_party)s))
+  AND (
+      %(account)s::text IS NULL
+      OR (holder, party <> '') IN (
+          SELECT holder, party <> '' FROM usage_entries
+          WHERE account = %(account)s AND occurred_at >= %(first)s AND occurred_at < %(last)s
+      )
+  )
+GROUP BY holder, party, account, behalf, item, item_class, tariff, waived, billing_period, corrects_period, day, part
+ORDER BY
+    holder, party, item_class DESC, item, tariff NULLS FIRST, waived, coalesce(corrects_period, billing_period),
+    billing_period, day, part, account, behalf
+"""
+LATE = """
+SELECT min(corrects_period) FROM usage_entries WHERE billing_period = %s AND corrects_period IS NOT NULL
 """
 
 
-def used(
+class Whose(msgspec.Struct, frozen=True):
+    """Whose usage is asked for. `holder`: a party (`is_party`), or an account that has none; None: of everybody."""
+
+    holder: str | None = None
+    is_party: bool = False
+    account: str | None = None  # and everything of the enterprise that it belongs to, with which it is rated
+
+
+def cells(
     connection: psycopg.Connection[Any],
+    whose: Whose,
     *,
-    account: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-) -> list[Used]:
-    """The sums by account, item and price version in a half-open period; government items first."""
-    rows = connection.execute(SUMS, {"account": account, "start": start, "end": end})
-    return [Used(*row) for row in rows]
+    start: datetime,
+    end: datetime,
+    first: datetime,
+    last: datetime,
+) -> list[Cell]:
+    """What was used from `first` to before `last`, told apart at `start` and `end`; government items first."""
+    wanted = {"start": start, "end": end, "first": first, "last": last, **msgspec.structs.asdict(whose)}
+    return [Cell(*row) for row in connection.execute(CELLS, wanted)]
+
+
+def earliest_corrected(connection: psycopg.Connection[Any], month: str) -> str | None:
+    """The oldest period that something posted to this one corrects."""
+    row = connection.execute(LATE, (month,)).fetchone()
+    return row[0] if row else None
+
+
+def cut_offs(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """The periods that were cut off, and the journal positions behind which nothing is posted to them."""
+    return dict(connection.execute("SELECT period, position FROM usage_periods ORDER BY period").fetchall())

@@ -9,11 +9,12 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
 
+from api.exporting import orders
 from api.identity import Account, open_account
 from domain.datasets import DATASETS, ROAD
 from domain.party import PartyRegistered, UserSuspended
@@ -66,6 +67,7 @@ class World:
         """By the beginning of the address, what {name} stands for."""
         self._cargo()
         self._papers()
+        self._endpoint()
         self._credentials()
         node.catch_up()
         self._alert()
@@ -107,6 +109,18 @@ class World:
         assert asked.status_code < 300, asked.text
         self.named["/v1/permissions"] = asked.json()["id"]
 
+        ordered = self.sent("POST", "/v1/subscriptions", "us-admin", {"items": ["feed.pull"]})
+        assert ordered.status_code < 300, ordered.text
+        self.ids["order"] = ordered.json()["id"]
+        [watched] = self.sent("POST", "/v1/watches", "us-admin", {"numbers": [f"{CANARY}-WATCHED"]}).json()
+        self.ids["watched"] = watched["id"]
+
+    def _endpoint(self) -> None:
+        """Where our feed is pushed to."""
+        made = self.sent("POST", "/v1/endpoints", "us", {"url": f"https://hooks.example.com/{CANARY}-6"})
+        assert made.status_code < 300, made.text
+        self.ids["endpoint"] = made.json()["endpoint"]["id"]
+
     def _credentials(self) -> None:
         """Keys that do not open any more, a permission that was, a user that is out."""
         node = self.node
@@ -130,7 +144,17 @@ class World:
         self.ids["key_id"] = node.keys["us"].split("_")[1]
         self.ids |= dict.fromkeys(("capture_id", "subscription_id", "card"), NOBODYS["uuid"])
         self.ids |= {"session": "0123456789abcdef", "verb": "suspend", "ending": "confirm", "source": "terminal"}
+        self.ids |= {"month": "2026-01"}
+        self.ids["export_id"] = self._exported()
+        self.ids |= {"item": "feed.pull"}
         self.ids |= {"measure": "import-overall", "client_id": "x", "kind": "bl", "change": "suspend", "step": "revoke"}
+
+    def _exported(self) -> str:
+        asked = orders.Asked(since=AT["happened_at"], until=UNTIL, filter=orders.Wish(subjects=(f"bl:{CANARY}-6",)))
+        with psycopg.connect(self.node.conninfo, autocommit=True) as connection:
+            orders.place(connection, uuid4(), PEOPLE["us"], asked, datetime.now(UTC))
+            [ours] = orders.listed(connection, "us")
+        return str(ours.export_id)
 
     def _alert(self) -> None:
         told = self.node.get("/v1/alerts", "us").json()

@@ -3,21 +3,25 @@
 python -m granian --interface asgi tests.gallery:app
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar.params import FromPath
 
+from api import fees, surplus
 from api.identity import Account
 from api.login.keys import Key
 from api.login.routes import Me
 from api.login.sessions import Session
-from api.portal import pages, quarantine, view
+from api.portal import pages, quarantine, subscriptions, view
 from api.portal.pages import Offer
+from api.settings import Fees
 from billing import tariff
 from domain.catalogue import price_of
 from projections.catalogue import Listed
-from tests import sample_answers, sample_desk
+from tests import sample_answers, sample_desk, sample_subscriptions
 
 CLERK = Account("finance-demo", "finance", "示例财务人员", "Sample finance clerk")
 ITEMS = [
@@ -39,6 +43,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "items": {item.item: item for item in ITEMS},
             "everybody": True,
             "now": sample_answers.NOW,
+            "by": "item",
+            "month": "2026-10",
+            "before": "2026-09",
+            "after": "",
         },
     ),
     "quarantine": ("quarantine.html", quarantine.overview(sample_desk.listing(), {"state": "open"})),
@@ -47,7 +55,44 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         {"tried": True, "refused": sample_desk.ODD, **quarantine.view(sample_desk.shown())},
     ),
 }
+PAGES["subscriptions"] = (
+    "subscriptions.html",
+    subscriptions.context(sample_subscriptions.found(OFFERS), sample_subscriptions.NOW),
+)
 NOW = sample_answers.NOW
+LISTED = [
+    msgspec.structs.replace(item, content_zh=item.zh, listed_at=datetime(2026, 1, 1, tzinfo=UTC)) for item in ITEMS
+]
+DEARER = msgspec.structs.replace(
+    PRICES[0], version="feed.pull/2027-01-01", effective_from=NOW + timedelta(days=31), published_at=NOW
+)
+PAGES["fees"] = (
+    "fees.html",
+    {
+        "schedule": fees.schedule(LISTED, [*PRICES, DEARER], NOW, Fees()),
+        "at": "",
+        "day": fees.day,
+        "balance": surplus.CostRecovery(
+            month="2026-10",
+            regime="cost_recovery",
+            items=[
+                surplus.Account(
+                    item="feed.pull",
+                    quantity=23_175,
+                    revenue_minor=46_350,
+                    cost_minor=40_000,
+                    surplus_minor=6_350,
+                    review_due=False,
+                    alarm=True,
+                )
+            ],
+            revenue_minor=46_350,
+            cost_minor=40_000,
+            alarm=True,
+            position=1,
+        ),
+    },
+)
 PAGES["account"] = (
     "account.html",
     {

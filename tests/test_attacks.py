@@ -21,11 +21,11 @@ STRANGERS = (
     *("finance", "system-admin"),
 )
 PUBLIC = re.compile(
-    r"/(health|schema.*|\.well-known/.*|authorize|token|userinfo|v1/formats|v1/login.*|v1/audit/(head|keys)|login.*|"
+    r"/(health|schema.*|\.well-known/.*|authorize|token|userinfo|v1/formats|v1/fees|v1/login.*|v1/audit/(head|keys)|login.*|"
     r"(dcsa|epcis)/v2/\{rest[^}]*\})"
 )
 """Without a login by design: what they say is the same for everybody."""
-THEIR_WORK = {"operator": "/v1/quarantine", "system-admin": "/v1/parties"}
+THEIR_WORK = {"operator": "/v1/quarantine", "system-admin": "/v1/parties", "finance": "/v1/subscriptions"}
 """Who mends what could not be read sees what it is, and each look is on the trail; who registers parties knows them."""
 OWN_CREDENTIAL = re.compile(r"/v1/(account|logout|password|totp.*|sessions.*|keys.*|tokens)")
 """Of whoever asks; a key that may do something else is still a key of its owner."""
@@ -36,6 +36,12 @@ BODIES: dict[str, Any] = {
     "/v1/declarations/{number}/delete-request": {"reason": "x"},
     "/v1/quarantine/{message_id}/dismiss": {"reason": "x"},
     "/epcis/v2/queries": {"name": "q", "query": {}},
+    "/v1/bulk-query": {"numbers": [BOX, BILL]},
+    "/v1/provider-usage": {"item": "feed.pull", "party": US, "quantity": 1, "reference": "x"},
+    "/v1/exports": {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"},
+    "/v1/subscriptions/{order}/limits": {"limits": {}},
+    "/v1/subscriptions/{order}/suspend": {"reason": "x"},
+    "/v1/subscriptions/{order}/resume": {"reason": "x"},
 }
 QUERIES = {
     "/v1/track/{number}": (
@@ -46,6 +52,7 @@ QUERIES = {
     "/v1/verify/containers/{number}": ("?action=gate-out", "?action=load"),
     "/v1/declarations/draft": (f"?from={BILL}", f"?from={BOX}"),
     "/v1/feed": ("", "?limit=10000"),
+    "/v1/statistics/detail": ("?measure=import-overall&by=place",),
     "/v1/alerts": ("", f"?subject=container:{BOX}"),
     "/dcsa/v2/events": ("", f"?equipmentReference={BOX}", f"?transportDocumentReference={BILL}"),
     "/epcis/v2/events": ("", "?perPage=100"),
@@ -107,6 +114,8 @@ class Suite:
             (BILL, NOBODYS["bill"]),
             (declared, declared[:-1] + str(9 - int(declared[-1]))),
         ]
+        made = [self.world.ids[each] for each in ("order", "watched")]
+        others += [(each, f"{each[:2]}{'0' * (len(each) - 2)}") for each in made]
         others += [(each, NOBODYS["uuid"]) for each in self.world.ids.values() if is_uuid(each)]
         key = self.world.ids["key_id"]
         asked, query = self.world.named["/v1/permissions"], self.world.named["/epcis"]
@@ -148,8 +157,10 @@ class Suite:
 
 
 @pytest.fixture
-def suite(closed_node: Node) -> Suite:
-    return Suite(World(closed_node))
+def suite(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Suite:
+    monkeypatch.setenv("KOUAN_RATE_ADDRESS", "0")  # all the strangers come from one address
+    node: Node = request.getfixturevalue("closed_node")
+    return Suite(World(node))
 
 
 @pytest.mark.slow

@@ -288,7 +288,15 @@ def test_where_there_is_nothing_to_go_by_the_answer_says_why(node: Node) -> None
     node.tell(VOYAGE[1])
     answer = node.get("/v1/eta/CSQU3054383").json()
     assert (answer["estimate"], answer["feature"], answer["reason_zh"] != "") == (None, None, True)
-    assert len(answer["stated"]) == 1
+    assert (answer["stated"], answer["service"]["quantity"]) == ([], 0), "nothing is handed over, nothing charged"
+    assert node.get("/v1/track/CSQU3054383").json()["header"]["eta"], "what sources expect is free"
+
+
+def test_the_answer_says_what_it_was_and_what_it_cost(node: Node) -> None:
+    node.tell(*VOYAGE)
+    service = node.get("/v1/eta/CSQU3054383").json()["service"]
+    assert (service["item"], service["item_class"], service["quantity"]) == ("eta.estimate", "commercial", 1)
+    assert service["tariff"].startswith("eta.estimate/")
 
 
 def test_every_answer_is_a_delivery_the_empty_one_too(node: Node) -> None:

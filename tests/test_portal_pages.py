@@ -213,7 +213,7 @@ def test_english_is_remembered_and_chinese_is_the_default(node: Node) -> None:
 
 def test_home_shows_what_is_free_and_what_is_paid(node: Node) -> None:
     text = node.client.get("/").text
-    assert all(part in text for part in ("免费，无价格", "¥0.02", "feed.pull/sample-2026", 'href="/schema"'))
+    assert all(part in text for part in ("免费，无价格", "每条 0.02 元", "feed.pull/sample-2026", 'href="/schema"'))
 
 
 def test_usage_shows_finance_every_account_and_others_their_own(node: Node) -> None:

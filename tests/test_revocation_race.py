@@ -22,6 +22,7 @@ from domain.intent import Intent, NewFact
 from domain.journal import Journal
 from domain.writer import Writer
 from tests.fixtures_node import Node
+from tests.open_register import subscribed
 from tests.test_sight import BOX, event, granted, owned, stopped
 
 REVOCATIONS = 1_000
@@ -66,7 +67,7 @@ def test_nothing_is_delivered_under_a_permission_behind_its_revocation(closed_no
     threads = [threading.Thread(target=asking(node, path, over, statuses)) for path in paths]
     with Journal("commerce", node.conninfo).opened() as journal:
         writer = Writer(journal)
-        change(writer, *(owned(dataset) for dataset in (ROAD, PORT, RAIL, AIR)))
+        change(writer, subscribed("carrier", WHO), *(owned(dataset) for dataset in (ROAD, PORT, RAIL, AIR)))
         for thread in threads:
             thread.start()
         revoke_by_chance(writer)

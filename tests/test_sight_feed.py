@@ -22,6 +22,7 @@ from projections.rights import View
 from projections.sight import Look
 from projections.timeline import Line
 from tests.fixtures_node import Node
+from tests.open_register import subscribed
 from tests.test_sight import (
     BOX,
     MINE,
@@ -42,6 +43,7 @@ CARRIER = "LOGISTICS-1"
 @pytest.fixture
 def here(closed_node: Node) -> Node:
     closed_node.open("carrier", Account("carrier", "logistics", "物流", "Carrier", party=CARRIER))
+    closed_node.decide("commerce", *subscribed("carrier", CARRIER))
     return closed_node
 
 

@@ -92,10 +92,10 @@ def test_control_characters_and_markup_of_a_source_reach_the_screen_as_nothing_o
 
 def test_the_usage_table_shows_free_beside_paid_and_totals() -> None:
     text = printed(terminal.usage_table(sample_answers.used()), 120)
-    assert row(text, "enterprise-demo").split() == ["enterprise-demo", "track.query", "1,204", "–", "–", "–"]
-    assert row(text, "23,175").split()[2:] == ["–", "23,175", "¥0.02", "¥463.50", "feed.pull/sample-2026"]
+    assert row(text, "enterprise-demo").split() == ["enterprise-demo", "track.query", "1,204", *"––––"]
+    assert row(text, "23,175").split()[2:] == ["–", "23,175", "¥0.02", "¥0.00", "¥463.50", "feed.pull/sample-2026"]
     assert row(text, "未计费").split()[2:4] == ["–", "–"]
-    assert row(text, "合计").split() == ["合计", "Total", "1,235", "23,175", "¥463.50"]
+    assert row(text, "合计").split() == ["合计", "Total", "1,235", "23,175", "¥0.00", "¥463.50"]
 
 
 def test_a_console_without_a_terminal_is_wide_enough_for_every_column() -> None:

@@ -169,7 +169,9 @@ def test_the_database_itself_refuses_a_price_for_a_government_item(node: Node) -
     with psycopg.connect(node.conninfo) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute(price.encode() + b" VALUES ('track.query', 'x', 1, 'CNY', now(), now(), 'x')")
     usage = (
-        "INSERT INTO usage_entries VALUES ('m', 's', 1, 1, 'a', 'track.query', 'government', 'ok', 1, true, 't', now())"
+        "INSERT INTO usage_entries (meter, stream, version, position, account, party, behalf, item, item_class, result,"
+        " quantity, chargeable, tariff, waived, occurred_at, billing_period) VALUES ('m', 's', 1, 1, 'a', '', '',"
+        " 'track.query', 'government', 'ok', 1, true, 'feed.pull/sample-2026', '', now(), '2026-10')"
     )
     with psycopg.connect(node.conninfo) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(usage.encode())

@@ -14,8 +14,8 @@ _PRIVATE = ("localhost", "local", "internal", "intranet", "lan", "home", "corp",
 """Last labels that no public name has."""
 
 
-def refusal(url: str) -> str:
-    """Why an address cannot be a callback; "" if it can.
+def refusal(url: str, *, private: bool = False) -> str:
+    """Why an address cannot be a callback; "" if it can. `private`: who has leave for a private network may use http.
 
     >>> refusal("https://events.example.com/kouan?shipper=7"), bool(refusal("https://10.0.0.1/"))
     ('', True)
@@ -27,11 +27,11 @@ def refusal(url: str) -> str:
         return "不是网址 / it is no URL"
     if len(url) > URL_CHARS_MAX or re.search(r"[\s\x00-\x20\x7f<>\"\\^`{|}]", url):
         return "网址过长或含有不允许的字符 / it is too long, or holds characters that no URL has"
-    if parts.scheme != "https" or not parts.hostname:
+    if parts.scheme not in ({"https", "http"} if private else {"https"}) or not parts.hostname:
         return "须为 https 网址 / it must be an https URL"
     if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
         return "不得含有用户名、密码或片段 / it must have no user name, password or fragment"
-    return "" if _public(parts.hostname) else "须为公网主机名 / its host must be a public name or address"
+    return "" if private or _public(parts.hostname) else "须为公网主机名 / its host must be a public name or address"
 
 
 def _public(host: str) -> bool:

@@ -1,8 +1,8 @@
 """DCSA event subscriptions: `/dcsa/v2/event-subscriptions`, kept for the account that makes them.
 
 The body is the published one: a callback address and filters as of `GET /events`. The secret is taken (base64 of 32 to
-64 bytes) and never given back. Here they are kept, not served: the sending of events belongs to the feed, which starts
-behind the position noted with each subscription. The address is not called when it is told to us.
+64 bytes), kept sealed, and never given back. Each is an endpoint too (`/v1/endpoints/ID`: state, health, replay), and
+is sent events from the position on that is noted with it. The address is not called when it is told to us.
 Source: DCSA Track & Trace 2.2.0; the length of the secret is that of the reference implementation.
 """
 
@@ -10,11 +10,13 @@ import asyncio
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg
 from litestar import MediaType, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -28,6 +30,8 @@ from api.facades.dcsa_filters import ALIASES, CODES, LENGTHS
 from api.facades.paging import CONTROL, Order, foreign
 from api.identity import caller, needs
 from api.pool import Pool
+from api.push import dcsa, desk
+from api.settings import Settings
 from domain.errors import Refused, Unknown
 
 SUBSCRIPTIONS_MAX = 100  # of one account
@@ -37,17 +41,17 @@ Body = dict[str, Any]
 COUNT = "SELECT count(*) FROM dcsa_subscriptions WHERE account = %s"
 ADD = """
 INSERT INTO dcsa_subscriptions (subscription_id, account, created_at, changed_at, after, body, secret)
-VALUES (%s, %s, %s, %s, (SELECT coalesce(max(notification_id), 0) FROM cargo_events), %s, %s)
+VALUES (%s, %s, %s, %s, (SELECT coalesce(max(notification_id), 0) FROM cargo_events), %s, '')
+RETURNING after
 """
 MINE = "SELECT subscription_id, body, created_at FROM dcsa_subscriptions WHERE account = %s"
 ONE = "SELECT body FROM dcsa_subscriptions WHERE account = %s AND subscription_id = %s"
 CHANGE = """
 UPDATE dcsa_subscriptions SET body = %s, changed_at = %s WHERE account = %s AND subscription_id = %s
 """
-CHANGE_SIGNING = """
-UPDATE dcsa_subscriptions SET secret = %s, changed_at = %s WHERE account = %s AND subscription_id = %s
-"""
+TOUCH = "UPDATE dcsa_subscriptions SET changed_at = %s WHERE account = %s AND subscription_id = %s"
 REMOVE = "DELETE FROM dcsa_subscriptions WHERE account = %s AND subscription_id = %s"
+REMOVE_ENDPOINT = "DELETE FROM push_endpoints WHERE endpoint_id = %s"
 
 
 class TooManySubscriptions(Refused):
@@ -125,11 +129,13 @@ SORTED_BY = frozenset({"subscriptionID", "callbackUrl", *LENGTHS, *ALIASES})
 
 
 @post("/event-subscriptions", guards=[needs()], status_code=201)
-async def subscribe(request: Request[Any, Any, Any], pool: NamedDependency[Pool]) -> Response[bytes]:
+async def subscribe(
+    request: Request[Any, Any, Any], pool: NamedDependency[Pool], settings: NamedDependency[Settings]
+) -> Response[bytes]:
     """Make a subscription."""
     account = caller(request).account
     body, secret = checked(await body_of(request), secret=True)
-    subscription_id, now = uuid4(), datetime.now(UTC)
+    subscription_id, now, vault = uuid4(), datetime.now(UTC), request.app.state.vault
 
     def add() -> None:
         with pool.connection() as connection, connection.transaction():
@@ -139,7 +145,12 @@ async def subscribe(request: Request[Any, Any, Any], pool: NamedDependency[Pool]
                 raise TooManySubscriptions(
                     f"已有 {row[0]} 个订阅 / there are {row[0]} subscriptions already; remove one first", count=row[0]
                 )
-            connection.execute(ADD, (subscription_id, account, now, now, Jsonb(body), secret))
+            added = connection.execute(ADD, (subscription_id, account, now, now, Jsonb(body))).fetchone()
+            assert added is not None
+            new = dcsa.endpoint(
+                subscription_id, account, body["callbackUrl"], desk.Begin(added[0], settings.following.epoch)
+            )
+            dcsa.made(connection, vault, new, secret, now)
 
     await asyncio.to_thread(add)
     return _told(_shown(subscription_id, body), 201)
@@ -206,7 +217,13 @@ async def change(
     """Another address, or other filters; the secret stays."""
     account, wanted = caller(request).account, _id(subscription_id)
     body, _ = checked(await body_of(request), secret=False, subscription_id=wanted)
-    await asyncio.to_thread(_write, pool, CHANGE, (Jsonb(body), datetime.now(UTC), account, wanted), subscription_id)
+    now = datetime.now(UTC)
+
+    def write(connection: psycopg.Connection[Any]) -> None:
+        _written(connection, CHANGE, (Jsonb(body), now, account, wanted), subscription_id)
+        dcsa.changed(connection, wanted, body["callbackUrl"], now)
+
+    await asyncio.to_thread(_together, pool, write)
     return _told(_shown(wanted, body), 200)
 
 
@@ -220,7 +237,13 @@ async def change_secret(
     secret, fault = _secret(said.get("secret"))
     if fault or said.keys() != {"secret"}:
         raise BadQuery(("secret", fault or "只有此字段 / it is the only member"))
-    await asyncio.to_thread(_write, pool, CHANGE_SIGNING, (secret, datetime.now(UTC), account, wanted), subscription_id)
+    now, vault = datetime.now(UTC), request.app.state.vault
+
+    def write(connection: psycopg.Connection[Any]) -> None:
+        _written(connection, TOUCH, (now, account, wanted), subscription_id)
+        dcsa.secret_changed(connection, vault, wanted, secret, now)
+
+    await asyncio.to_thread(_together, pool, write)
     return Response(None, status_code=204, headers=versioned({}))
 
 
@@ -230,14 +253,25 @@ async def unsubscribe(
 ) -> Response[None]:
     """End a subscription."""
     account, wanted = caller(request).account, _id(subscription_id)
-    await asyncio.to_thread(_write, pool, REMOVE, (account, wanted), subscription_id)
+
+    def write(connection: psycopg.Connection[Any]) -> None:
+        _written(connection, REMOVE, (account, wanted), subscription_id)
+        connection.execute(REMOVE_ENDPOINT, (wanted,))
+
+    await asyncio.to_thread(_together, pool, write)
     return Response(None, status_code=204, headers=versioned({}))
 
 
-def _write(pool: Pool, statement: str, values: tuple[Any, ...], subscription_id: str) -> None:
-    with pool.connection() as connection:
-        if connection.execute(statement.encode(), values).rowcount != 1:
-            raise _unknown(subscription_id)
+def _together(pool: Pool, write: Callable[[psycopg.Connection[Any]], None]) -> None:
+    with pool.connection() as connection, connection.transaction():
+        write(connection)
+
+
+def _written(
+    connection: psycopg.Connection[Any], statement: str, values: tuple[Any, ...], subscription_id: str
+) -> None:
+    if connection.execute(statement.encode(), values).rowcount != 1:
+        raise _unknown(subscription_id)
 
 
 def _id(text: str) -> UUID:

@@ -6,7 +6,7 @@ back by it. Times in the file bear an offset.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from api.entitlement import offered
 from api.govern import shipments
-from api.pool import open_pool
+from api.pool import Pool, open_pool
 from api.register import Register
 from api.trail import Trail
-from domain import disclosure, identifiers, party, permission, shipment
+from domain import disclosure, identifiers, party, permission, shipment, subscription
 from domain.deciding import Decider, Fold, folded
 from domain.disclosure import DataClass, Dataset, Disclosure, ShareType
 from domain.errors import Malformed
@@ -27,6 +28,7 @@ from domain.journal import Journal
 from domain.party import Kind, Party
 from domain.permission import Permission, Terms
 from domain.shipment import Shipment
+from domain.subscription import Offer, Order, Subscription
 from domain.writer import Writer
 from projections.rights import Rights
 
@@ -70,11 +72,20 @@ class PaperOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     party: str
 
 
+class Ordered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A party's subscription to commercial items, at the prices in force when it is entered."""
+
+    id: str
+    party: str
+    items: tuple[str, ...]
+
+
 class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parties: list[Enrolled] = []
     datasets: list[Owned] = []
     permissions: list[Granted] = []
     papers: list[PaperOf] = []
+    subscriptions: list[Ordered] = []
 
 
 class Step(NamedTuple):
@@ -114,7 +125,8 @@ def enter_file(conninfo: str, file: Path) -> list[Entered]:
         deciders = {name: Decider(writer, pool) for name, writer in writers.items()}
         try:
             trail, rights = Trail(writers["commerce"]), Register(pool).rights
-            return [_enter(deciders, trail, step) for step in steps(wanted, rights, now)]
+            asked = [*steps(wanted, rights, now), *_orders(wanted, pool, now)]
+            return [_enter(deciders, trail, step) for step in asked]
         finally:
             for decider in deciders.values():
                 decider.stop()
@@ -150,6 +162,22 @@ def steps(wanted: Setup, rights: Rights, now: datetime) -> Iterator[Step]:
             raise Malformed(f"{named.paper} 不是单证 / {named.paper} is no paper", kinds=list(shipments.PAPERS))
         stream = f"{kind}:{identifiers.stored(number)}"
         yield Step("cargo", "party.named", stream, shipments.fold(stream), _naming(named, now))
+
+
+def _orders(wanted: Setup, pool: Pool, now: datetime) -> Iterator[Step]:
+    if not wanted.subscriptions:
+        return
+    with pool.connection() as connection:
+        offers = offered(connection)
+    for ordered in wanted.subscriptions:
+        stream, fold = subscription.stream(ordered.id), folded(Subscription(ordered.id), subscription.evolve)
+        yield Step("commerce", "subscription.made", stream, fold, _ordering(ordered, offers, now))
+
+
+def _ordering(wanted: Ordered, offers: Mapping[str, Offer], now: datetime) -> Callable[[Subscription], Sequence[Fact]]:
+    order = Order(items=wanted.items)
+    about: dict[str, Any] = {"offers": offers, "by": NODE, "by_party": "", "party": wanted.party, "at": now}
+    return lambda state: subscription.subscribe(state, order, **about)
 
 
 def _enrolling(wanted: Enrolled, now: datetime) -> Callable[[Party], Sequence[Fact]]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,9 +36,11 @@ from api.pool import Pool
 from api.portal import language, view
 from api.portal.language import Lang
 from api.problems import RETRY_AFTER_SECONDS, Forged, LockedOut, NoCredential, SetupNeeded, Suspended, status_of
+from api.register import Register
 from api.track import wish as wished
 from billing import tariff
-from domain import identifiers
+from billing.metering import Asked
+from domain import identifiers, period
 from domain.catalogue import Price
 from domain.errors import KouanError, Unknown
 from projections import catalogue
@@ -170,7 +172,7 @@ def offers(pool: Pool, now: datetime) -> list[Offer]:
 async def home(request: AnyRequest, pool: NamedDependency[Pool]) -> Response[str]:
     """One box for any number, and what is free and what is paid."""
     listed = await asyncio.to_thread(offers, pool, datetime.now(UTC))
-    return page(request, "home.html", offers=listed)
+    return page(request, "home.html", offers=[offer for offer in listed if offer.item.state == "listed"])
 
 
 """The framework takes two slashes of a path for one, also in the address of a logistics object."""
@@ -267,18 +269,31 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
 
 
 @get("/usage")
-async def usage(request: AnyRequest, pool: NamedDependency[Pool]) -> Response[str]:
+async def usage(request: AnyRequest, pool: NamedDependency[Pool], register: NamedDependency[Register]) -> Response[str]:
     """Free beside paid, with totals: every account to finance, to others their own."""
     account: Account | None = request.user
     if account is None:
         return gate(request, "/usage")
     now = datetime.now(UTC)
-    whose = settle.visible(account, None)
+    month, this = period.parse(request.query_params.get("month") or period.month_of(now)), period.month_of(now)
+    by: Literal["item", "day"] = "day" if request.query_params.get("by") == "day" else "item"
+    whose = settle.visible(account, register)
     report, listed = await asyncio.gather(
-        asyncio.to_thread(settle.report, pool, whose, None, None), asyncio.to_thread(offers, pool, now)
+        asyncio.to_thread(settle.report, pool, Asked(whose=whose, month=month, by=by)),
+        asyncio.to_thread(offers, pool, now),
     )
-    names = {offer.item.item: offer.item for offer in listed}
-    return page(request, "usage.html", report=report, items=names, everybody=whose is None, now=now)
+    return page(
+        request,
+        "usage.html",
+        report=report,
+        items={offer.item.item: offer.item for offer in listed},
+        everybody=whose.holder is None,
+        now=now,
+        by=by,
+        month=month,
+        before=period.preceding(month),
+        after=period.following(month) if month < this else "",
+    )
 
 
 _pages = Router(

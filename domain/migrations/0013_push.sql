@@ -15,7 +15,7 @@ CREATE TABLE push_endpoints (
     changed_at    timestamptz NOT NULL,
     epoch         integer NOT NULL,                    -- of the cursor
     after         bigint NOT NULL,                     -- everything up to here was sent, or has a row in push_messages
-    failures      integer NOT NULL DEFAULT 0,          -- in a row; the endpoint rests until next_at
+    failures      integer NOT NULL DEFAULT 0,          -- rounds in a row in which nothing was taken; it rests until next_at
     failing_since timestamptz,
     next_at       timestamptz NOT NULL,
     succeeded_at  timestamptz,
@@ -42,6 +42,7 @@ CREATE TABLE push_messages (
     position    bigint NOT NULL,                       -- in the source's own order
     subject     text COLLATE "C" NOT NULL,
     state       text NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'withheld', 'cancelled')),
+    -- withheld: its subject may not be told any more; cancelled: the endpoint was disabled, it waits again once enabled
     replay      boolean NOT NULL DEFAULT false,
     attempts    integer NOT NULL DEFAULT 0,
     next_at     timestamptz NOT NULL,
@@ -53,11 +54,14 @@ CREATE TABLE push_messages (
     CHECK ((state = 'waiting') = (finished_at IS NULL))
 );
 CREATE INDEX push_messages_due ON push_messages (endpoint_id, next_at) WHERE state = 'waiting';
+CREATE INDEX push_messages_cancelled ON push_messages (endpoint_id) WHERE state = 'cancelled';
 
 CREATE TABLE push_attempts (                           -- the delivery log; older days are swept
     endpoint_id uuid NOT NULL,
     at          timestamptz NOT NULL,
     message_id  text COLLATE "C" NOT NULL,
+    kind        text NOT NULL,
+    position    bigint NOT NULL,
     subject     text NOT NULL,
     attempt     integer NOT NULL,
     seconds     real NOT NULL,
@@ -65,6 +69,7 @@ CREATE TABLE push_attempts (                           -- the delivery log; olde
     error       text NOT NULL DEFAULT ''
 );
 CREATE INDEX push_attempts_endpoint ON push_attempts (endpoint_id, at);
+CREATE INDEX push_attempts_at ON push_attempts USING brin (at);
 
 CREATE TABLE push_networks (                           -- private ranges that an account may be sent to, by explicit leave
     account text COLLATE "C" NOT NULL REFERENCES accounts,

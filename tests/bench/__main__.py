@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from api import embedded, schema
-from tests.bench import breakdown, read, write
+from tests.bench import breakdown, follow, push, read, usage, write
 from tests.bench.servers import Bench
 from tests.open_register import permit_all
 
@@ -52,7 +52,10 @@ def _measure(bench: Bench, size: int, seconds: float, figures: dict[str, float])
         with bench.projector():
             read.lag(bench, port, figures)
             read.ask(bench, port, seconds, figures)
+            follow.pull(bench, port, seconds, figures)
             read.verify(bench, port, seconds, figures)
+        usage.metering(bench, port, seconds, figures)
+        push.push(bench, figures)
     with psycopg.connect(bench.conninfo) as connection:
         row = connection.execute("SELECT count(*) FROM cargo_events").fetchone()
     assert row is not None

@@ -44,6 +44,14 @@ class Bench:
             yield port
 
     @contextmanager
+    def unrecorded(self) -> Iterator[int]:
+        """The same without the records of its deliveries."""
+        with self._server(
+            "tests.bench.unrecorded:create", {"KOUAN_CONNINFO": self.conninfo, **RATES}, "/health"
+        ) as port:
+            yield port
+
+    @contextmanager
     def bare(self, content: bytes) -> Iterator[int]:
         """The bare handler."""
         file = self.home / "bare.bytes"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.push.signing import opened
 from tests.facades.published import check, check_error, flat, pages
 from tests.fixtures_node import Node
 from tests.test_track_api import event
@@ -54,12 +55,21 @@ def test_the_secret_is_kept_and_never_given_back(node: Node) -> None:
     one = made(node)
     path = f"{PATH}/{one['subscriptionID']}"
     new = base64.b64encode(b"n" * 64).decode()
-    assert node.rows("SELECT secret FROM dcsa_subscriptions") == [(bytes(range(48)),)]
+    assert kept(node) == [bytes(range(48))]
     assert send(node, "PUT", f"{path}/secret", {"secret": new}).status_code == 204
-    assert node.rows("SELECT secret FROM dcsa_subscriptions") == [(b"n" * 64,)]
+    assert kept(node) == [b"n" * 64]
     told = [one, send(node, "GET", path).json(), send(node, "GET", PATH).json(), send(node, "PUT", path, BODY).json()]
     assert all("secret" not in str(each) for each in told)
-    assert node.rows("SELECT secret FROM dcsa_subscriptions") == [(b"n" * 64,)]
+    assert kept(node) == [b"n" * 64]
+    assert node.rows("SELECT secret FROM dcsa_subscriptions") == [(b"",)]
+    assert b"n" * 64 not in node.rows("SELECT secret FROM push_keys")[0][0]
+
+
+def kept(node: Node) -> list[bytes]:
+    """The secrets, as the vault opens them."""
+    vault = node.client.app.state.vault
+    rows = node.rows("SELECT algorithm, secret, endpoint_id FROM push_keys ORDER BY key_id")
+    return [opened(vault, algorithm, bytes(secret), endpoint).secret for algorithm, secret, endpoint in rows]
 
 
 def test_nobody_sees_or_touches_the_subscription_of_another(node: Node) -> None:
