@@ -15,6 +15,7 @@ import msgspec
 
 from api.answer import Header
 from api.pool import Pool
+from api.problems import NoLeave
 from api.way_out import Looking
 from domain.fact import Corrected, Retracted, tag_of
 from domain.feed_filter import EVERYTHING, FeedFilter
@@ -22,6 +23,7 @@ from domain.terms import FIELDS
 from projections import feed as feed_of_view
 from projections import feed_index
 from projections.feed import Seen
+from projections.rights import View
 from projections.shown import Veil
 
 WINDOW = 50_000  # positions that one page looks at
@@ -85,6 +87,21 @@ class Page(NamedTuple):
     paid: int
     reversals: int = 0  # of the paid ones, those that take back what was told: retractions, corrections
     end: int = 0  # how far the feed went when the page was made; not to be told
+
+
+def sees_something(view: View) -> bool:
+    """Whether there is anything that the view could ever show."""
+    return bool(view.whole or (view.own and view.parties))
+
+
+def with_leave(view: View) -> View:
+    """The view, if it sees something. Raises NoLeave: who follows would wait in vain."""
+    if not sees_something(view):
+        raise NoLeave(
+            "数据主管部门未授权经此渠道有偿提供，本单位也没有自己的货物 / no data owner permits anything to this caller"
+            " through this channel for commercial use, and it has no cargo of its own"
+        )
+    return view
 
 
 def page(looking: Looking, pool: Pool, start: int, limit: int, wanted: FeedFilter = EVERYTHING) -> Page:

@@ -24,7 +24,7 @@ from api import problems
 from api.cursor import cursor, position
 from api.delivery import FEED_STREAM
 from api.feed_state import with_states
-from api.feeding import FeedItem, Page, page
+from api.feeding import FeedItem, Page, page, with_leave
 from api.follow import Nothing
 from api.followers import Followers
 from api.identity import Account, Authentication, caller, needs
@@ -149,12 +149,7 @@ class Streamer:
                 datasets=lost,
             )
         self._whole.update(view.whole)
-        if not view.whole and not (view.own and view.parties):
-            raise NoLeave(
-                "数据主管部门未授权经此渠道有偿提供，本单位也没有自己的货物"
-                " / no data owner permits anything to this caller for commercial use, and it has no cargo of its own"
-            )
-        return view
+        return with_leave(view)
 
 
 async def _nowhere(*_: Any) -> None:

@@ -152,13 +152,15 @@ def _clean(text: str) -> str:
 # --- refusals ---
 
 
-def _refusal(error: Exception) -> Literal[401, 403, 404] | None:
+def _refusal(error: Exception) -> Literal[401, 402, 403, 404] | None:
     """404 only where a reference is not known to the caller: a path that does not exist tells nothing."""
     if isinstance(error, Unknown):
         return 404
     status = status_of(error) if isinstance(error, KouanError) else 0
     if status == 401 or isinstance(error, NotAuthorizedException):  # noqa: PLR2004
         return 401
+    if status == 402:  # noqa: PLR2004
+        return 402
     return 403 if status == 403 or isinstance(error, PermissionDeniedException) else None  # noqa: PLR2004
 
 

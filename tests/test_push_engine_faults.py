@@ -25,6 +25,7 @@ from domain.intent import Intent, NewFact
 from domain.journal import Journal
 from domain.permission import PermissionRevoked
 from domain.writer import Writer
+from tests.open_register import permit_all
 from tests.push_world import World, received, run, settled, until
 from tests.receivers import HOPELESS, Receiver
 
@@ -38,6 +39,12 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = cur
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> World:
     return World(database, tmp_path)
+
+
+@pytest.fixture
+def closed_world(closed_database: str, tmp_path: Path) -> World:
+    """Where nobody is permitted anything."""
+    return World(closed_database, tmp_path)
 
 
 @pytest.mark.slow
@@ -238,6 +245,25 @@ def test_who_is_not_covered_waits_with_the_reason_and_gets_the_rest_later(world:
             await settled(running)
         assert Counter(receiver.positions()) == Counter(range(1, 31))
         assert len(world.accepted()) == 30
+
+    run(scenario())
+
+
+def test_who_has_no_leave_is_told_so_and_hears_everything_once_it_is_given(closed_world: World) -> None:
+    async def scenario() -> None:
+        [receiver] = await received("ok")
+        endpoint = closed_world.endpoint(receiver.url)
+        closed_world.tell(5)
+        async with closed_world.engine(entitlements=Desk(100)) as running:
+            await settled(running)
+            standing = closed_world.standing(endpoint)
+            assert "no data owner permits" in standing["reason"]
+            assert (standing["after"], receiver.taken) == (0, [])
+            await asyncio.to_thread(permit_all, closed_world.conninfo, ["logistics"])
+            running.register.refresh()
+            closed_world.clock.pass_by(seconds=61)
+            await settled(running)
+        assert receiver.positions() == [1, 2, 3, 4, 5]
 
     run(scenario())
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from api.delivery import Delivered, Item
+from api.feeding import sees_something, with_leave
 from api.identity import Account
 from api.pool import Pool
 from api.push import books
@@ -102,13 +103,15 @@ class Reader:
     def read(self, served: Served) -> Parcel | None:
         """The next round of an endpoint; None if there is nothing for it now.
 
-        Raises Outdated, and KouanError (Barred, NotSubscribed, QuotaExhausted) for whom nothing may be sent to.
+        Raises Outdated, and where nothing may be sent KouanError (Barred, NoLeave, NotSubscribed, QuotaExhausted).
         """
         view = self._view(served)
         with self._looking(view) as looking:
             round_, batch, again = self._round(served, looking)
             datasets = sorted({*batch.datasets, *again.datasets})
         served.more, served.cursor = batch.more, batch.last if not batch.messages else served.cursor
+        if not (round_.works or round_.withheld):
+            with_leave(view)
         sendable = [work for work in round_.works if not work.held]
         if not sendable:
             delivered = Delivered(register=view.asof)
@@ -139,7 +142,9 @@ class Reader:
         wanted = resolved(self.pool, served.target.owner, endpoint.wanted)
         endpoint = msgspec.structs.replace(endpoint, wanted=wanted)
         source = self.sources[endpoint.item, endpoint.dialect]
-        batch = source.next(looking, endpoint, served.cursor, WIDTH_MIN if failures else served.width)
+        batch = Batch([], served.cursor, more=False)
+        if sees_something(looking.view):  # else the cursor stays: leave may yet be given
+            batch = source.next(looking, endpoint, served.cursor, WIDTH_MIN if failures else served.width)
         rows = [] if failures and batch.messages else self._due(served)
         again = source.again(looking, endpoint, [row.position for row in rows]) if rows else Batch([], 0, more=False)
         found = {message.position: message for message in again.messages}
