@@ -16,7 +16,6 @@ from api.push import signing
 from api.push.signing import Key, new_key, verify
 from api.settings import Settings, SettingsError
 
-NOW = datetime.now(UTC)
 BODY = '{"type":"fact","data":{"place":"上海"}}'.encode()
 
 
@@ -54,22 +53,24 @@ def test_the_published_example_of_the_standard_comes_out() -> None:
 
 @pytest.mark.parametrize("algorithm", ["v1", "v1a"])
 def test_each_thing_that_is_signed_counts(algorithm: signing.Algorithm) -> None:
+    now = datetime.now(UTC)
     key, other = new_key(algorithm), new_key(algorithm)
-    said = signing.headers([key], "msg_1", NOW, BODY)
+    said = signing.headers([key], "msg_1", now, BODY)
     assert verify(key.shown, said, BODY)
     assert not verify(other.shown, said, BODY)
     assert not verify(key.shown, said, BODY + b" ")
     assert not verify(key.shown, {**said, "webhook-id": "msg_2"}, BODY)
     assert not verify(key.shown, {**said, "webhook-timestamp": str(int(said["webhook-timestamp"]) - 1)}, BODY)
-    assert not verify(key.shown, said, BODY, now=NOW + timedelta(minutes=6))
-    assert not verify(key.shown, said, BODY, now=NOW - timedelta(minutes=6))
+    assert not verify(key.shown, said, BODY, now=now + timedelta(minutes=6))
+    assert not verify(key.shown, said, BODY, now=now - timedelta(minutes=6))
     for broken in ("", "v1", "v1,", "v1,x", "v1a,x", "v2,AAAA", "v1,,", said["webhook-signature"] + "é"):
         assert not verify(key.shown, {**said, "webhook-signature": broken}, BODY)
 
 
 def test_while_a_key_is_changed_both_sign() -> None:
+    now = datetime.now(UTC)
     old, new = new_key("v1"), new_key("v1a")
-    said = signing.headers([new, old], "msg_1", NOW, BODY)
+    said = signing.headers([new, old], "msg_1", now, BODY)
     assert [each.partition(",")[0] for each in said["webhook-signature"].split(" ")] == ["v1a", "v1"]
     assert verify(old.shown, said, BODY)
     assert verify(new.shown, said, BODY)
@@ -77,11 +78,12 @@ def test_while_a_key_is_changed_both_sign() -> None:
 
 
 def test_a_time_of_shanghai_is_signed_as_the_instant_that_it_is() -> None:
+    now = datetime.now(UTC)
     from zoneinfo import ZoneInfo
 
     key = new_key("v1")
-    there = NOW.astimezone(ZoneInfo("Asia/Shanghai"))
-    assert signing.headers([key], "m", there, BODY) == signing.headers([key], "m", NOW, BODY)
+    there = now.astimezone(ZoneInfo("Asia/Shanghai"))
+    assert signing.headers([key], "m", there, BODY) == signing.headers([key], "m", now, BODY)
 
 
 def test_dcsas_header_signs_the_whole_body_under_the_subscribers_secret() -> None:

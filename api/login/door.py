@@ -33,7 +33,20 @@ NAMES = {"follow": "feed", "settle": "usage", "one record": "one_record"}
 SCOPES = frozenset(
     {
         *("track", "verify", "feed", "report", "declare", "instruct", "alerts", "statistics", "usage", "dcsa"),
-        *("epcis", "one_record", "operate", "quarantine", "govern", "trust", "audit", "account", "push"),
+        *(
+            "epcis",
+            "one_record",
+            "operate",
+            "quarantine",
+            "govern",
+            "trust",
+            "audit",
+            "account",
+            "push",
+            "subscribe",
+            "fees",
+            "sandbox",
+        ),
     }
 )
 
