@@ -29,6 +29,9 @@ PEOPLE = {
 }
 
 
+NO_CONTENT = 204
+
+
 class Receiver(ThreadingHTTPServer):
     """Takes messages; brings challenges back if it `agrees`."""
 
@@ -52,6 +55,7 @@ class Hook(BaseHTTPRequestHandler):
         answer = self.server.answer
         if isinstance(said, dict) and said["type"] == "endpoint.challenge" and self.server.agrees:
             answer = json.dumps({"challenge": said["data"]["challenge"]}).encode()
+        answer = b"" if self.server.status == NO_CONTENT else answer
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

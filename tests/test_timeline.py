@@ -29,6 +29,7 @@ from examples.day import SOURCES
 from examples.post import Post
 from projections import timeline
 from tests.fixtures_node import Node
+from tests.fixtures_postgres import drop
 from tests.open_register import OWNER
 from tests.test_track_api import BOX, STORY
 
@@ -126,7 +127,7 @@ def fresh(postgres: str, template: str) -> Fresh:
             connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
             with TestClient(build(conninfo), raise_server_exceptions=False) as client:
                 yield Node(conninfo, client)
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop(postgres, name)
 
     return one
 

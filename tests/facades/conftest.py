@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 from api.app import build
 from examples.day import deliveries
 from tests.fixtures_node import Node
-from tests.fixtures_postgres import _execute
+from tests.fixtures_postgres import _execute, drop
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,4 @@ def day(postgres: str, template: str) -> Iterator[Node]:
             assert answer.status_code == 202, answer.text
         node.catch_up()
         yield node
-    _execute(postgres, "DROP DATABASE {} WITH (FORCE)", name)
+    drop(postgres, name)
