@@ -27,7 +27,7 @@ from tests.open_register import permit_all
 EXTERNAL = "KOUAN_TEST_DATABASE_URL"
 HOME = "KOUAN_TEST_HOME"  # how the workers learn it
 PREFIX = "kouan-test-"
-MEMORY, MEMORY_BYTES_MIN = Path("/dev/shm"), 4_000_000_000  # noqa: S108
+MEMORY, MEMORY_BYTES_MIN = Path("/dev/shm"), 4_000_000_000
 YOUNG_SECONDS = 60  # a home is made first and locked next
 OURS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND usename = current_user"
 
