@@ -45,7 +45,8 @@ def _list_items(connection: psycopg.Connection[Any], commerce: Journal) -> None:
             facts: tuple[Fact, ...] = catalogue.list_item(item, listing)
             for fact in facts:
                 item = catalogue.evolve(item, fact)
-            for price in (price for price in tariff.TARIFFS if price.item == listing.item and not item.withdrawn):
+            on_sale = item.item_class == "commercial" and not item.withdrawn  # an older node lists some as government's
+            for price in (price for price in tariff.TARIFFS if on_sale and price.item == listing.item):
                 facts += catalogue.publish(item, price)
             if facts:
                 new = [NewFact(stream, new_id(fact.happened_at), fact) for fact in facts]
