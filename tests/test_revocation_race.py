@@ -26,6 +26,8 @@ from tests.open_register import subscribed
 from tests.test_sight import BOX, event, granted, owned, stopped
 
 REVOCATIONS = 1_000
+AT_MOST = 5_000  # revocations: on a busy machine more of them are needed until enough questions were answered
+ENOUGH = 150  # answers that were not overtaken
 SOME_SECONDS = 0.004  # between two changes: some questions are overtaken, and some are not
 WHO = "LOGISTICS-1"
 COMMERCE = """
@@ -70,7 +72,7 @@ def test_nothing_is_delivered_under_a_permission_behind_its_revocation(closed_no
         change(writer, subscribed("carrier", WHO), *(owned(dataset) for dataset in (ROAD, PORT, RAIL, AIR)))
         for thread in threads:
             thread.start()
-        revoke_by_chance(writer)
+        revoked = revoke_by_chance(writer, statuses)
         over.set()
         for thread in threads:
             thread.join()
@@ -79,13 +81,13 @@ def test_nothing_is_delivered_under_a_permission_behind_its_revocation(closed_no
     assert set(statuses) <= {200, 404, 503}
     delivered, behind = judged(told)
     assert behind == []
-    assert delivered > 100, "the race was none: hardly anything was delivered at all"
+    assert delivered > ENOUGH // 5, "the race was none: hardly anything was delivered at all"
     print(
-        f"{REVOCATIONS} revocations, {len(statuses)} questions, {delivered} deliveries under a permission, 0 behind one"
+        f"{revoked} revocations, {len(statuses)} questions, {delivered} deliveries under a permission, 0 behind one"
     )
 
 
-def revoke_by_chance(writer: Writer) -> None:
+def revoke_by_chance(writer: Writer, statuses: list[int]) -> int:
     chance = random.Random(5)
     live: list[tuple[str, str]] = []
     until = {
@@ -93,7 +95,9 @@ def revoke_by_chance(writer: Writer) -> None:
         "channels": ("query", "export", "api"),
         "commercial": True,
     }
-    for number in range(REVOCATIONS):
+    number = 0
+    while number < REVOCATIONS or (statuses.count(200) < ENOUGH and number < AT_MOST):
+        number += 1
         name, dataset = f"R{number}", chance.choice((ROAD, PORT))
         change(writer, granted(WHO, dataset=dataset, number=name, **until))
         live.append((name, dataset))
@@ -103,6 +107,7 @@ def revoke_by_chance(writer: Writer) -> None:
             time.sleep(chance.random() * SOME_SECONDS)
     for name, _ in live:
         revoke(writer, name)
+    return number
 
 
 def revoke(writer: Writer, name: str) -> None:
