@@ -34,6 +34,7 @@ SLICES = 10
 BLOCKS = 20  # into so many blocks a limit is cut
 LOW = 4  # a block is filled up when less than a fourth of it is left
 WAIT_SECONDS_MAX = 1.0
+STRICT_SECONDS_MAX = 5.0  # where nobody is let through uncounted, waiting is better than a refusal
 DOWN_SECONDS = 1.0  # for so long a database that did not answer is not asked again
 SWEEP_SECONDS = 60.0
 LOG_SECONDS = 10.0
@@ -255,7 +256,7 @@ class Limiter:
     async def take(self, buckets: Buckets, cost: int) -> None:
         """Spend, after asking the database where it must be. Raises TooManyRequests, or Busy where it is strict."""
         cost = min(cost, buckets.most)
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        deadline = time.monotonic() + (STRICT_SECONDS_MAX if buckets.strict else WAIT_SECONDS_MAX)
         while not self.spend(buckets, cost):
             short = [lease for lease in buckets.leases if lease.left < cost]
             closed = [lease for lease in short if lease.asked is None and lease.closed_until > self.clock()]

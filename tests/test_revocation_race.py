@@ -27,7 +27,7 @@ from tests.test_sight import BOX, event, granted, owned, stopped
 
 REVOCATIONS = 1_000
 AT_MOST = 5_000  # revocations: on a busy machine more of them are needed until enough questions were answered
-ENOUGH = 150  # answers that were not overtaken
+ENOUGH = 100  # answers that were not overtaken
 SOME_SECONDS = 0.004  # between two changes: some questions are overtaken, and some are not
 WHO = "LOGISTICS-1"
 COMMERCE = """
