@@ -21,28 +21,37 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from api import alerts as alerts_api
-from api import audit as audit_api
 from api import (
+    adjusting,
+    bank_desk,
     bulk_query,
     capture,
     catalogue_desk,
     crosscheck,
     declare,
+    drill,
+    dunning,
     eta,
+    fapiao_desk,
     fees,
     follow,
     history_export,
     instruct,
+    messages,
     operate,
+    paying_desk,
+    paying_notices,
     periods,
     problems,
     provider_usage,
     quarantine,
+    reconciling,
     report,
     sandbox,
+    seller_desk,
     settle,
     sources,
+    statements,
     stream,
     subscribe,
     subscription_health,
@@ -50,7 +59,10 @@ from api import (
     track,
     verify,
     watching,
+    workbook,
 )
+from api import alerts as alerts_api
+from api import audit as audit_api
 from api import statistics as statistics_api
 from api import statistics_detail as statistics_detail_api
 from api.asking import Asker
@@ -73,10 +85,13 @@ from api.login.tokens import Tokens
 from api.login.vault import Vault
 from api.pool import open_pool, open_readers
 from api.portal import account as account_pages
+from api.portal import drill as drill_pages
 from api.portal import fees as fees_pages
 from api.portal import govern as govern_pages
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
+from api.portal import reconciliation as reconciliation_pages
+from api.portal import statements as statement_pages
 from api.portal import subscriptions as subscription_pages
 from api.push import networks as push_networks
 from api.push import routes as push_routes
@@ -100,6 +115,7 @@ from projections import (
     handovers,
     instructions,
     links,
+    receivables,
     runner,
     statistics,
     timeline,
@@ -119,6 +135,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     runner.model(statistics),
     runner.model(catalogue),
     usage.model(metering.measure),
+    runner.model(receivables),
     runner.model(handovers),
     runner.model(watches),
 )
@@ -131,6 +148,18 @@ ROUTES: tuple[Any, ...] = (
     stream.stream,
     settle.usage,
     *periods.ROUTES,
+    *workbook.ROUTES,
+    *paying_desk.ROUTES,
+    *paying_notices.ROUTES,
+    *reconciling.ROUTES,
+    *bank_desk.ROUTES,
+    *fapiao_desk.ROUTES,
+    *seller_desk.ROUTES,
+    *adjusting.ROUTES,
+    *dunning.ROUTES,
+    *statements.ROUTES,
+    *drill.ROUTES,
+    *messages.ROUTES,
     *subscribe.ROUTES,
     *subscription_health.ROUTES,
     *watching.ROUTES,
@@ -167,6 +196,9 @@ ROUTES: tuple[Any, ...] = (
     *subscription_pages.ROUTES,
     *govern_pages.ROUTES,
     *fees_pages.ROUTES,
+    *statement_pages.ROUTES,
+    *reconciliation_pages.ROUTES,
+    *drill_pages.ROUTES,
     *pages.ROUTES,
     *push_routes.ROUTES,
     *push_networks.ROUTES,
@@ -180,13 +212,14 @@ OPENAPI = OpenAPIConfig(
 )
 OPEN_PATHS = [
     *("^/health", "^/schema", "^/static", "^/v1/formats", "^/v1/fees$"),
-    *(r"^/\.well-known/", "^/token$", "^/userinfo$"),  # credentials of their own kind
+    *(r"^/\.well-known/", "^/token$", "^/userinfo$", paying_notices.OPEN),  # credentials of their own kind
 ]
 GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and none of them holds another in a circle
 
 
 GIVEN = (
     *("asker", "cargo", "cargo_decider", "commerce_decider", "deliveries", "desk", "entitlements", "followers"),
+    *("driller", "messages", "notices"),
     *("issuer", "player", "pool", "register", "tokens", "trail", "verifier", "way_out"),
 )
 """Of the works, what a route may ask for by its name."""
@@ -248,9 +281,12 @@ class Works:
         self.entitlements = Entitlements(self.pool, self.deliveries.stream, self.trail)
         self.way_out = WayOut(self.readers, self.register, self.deliveries, self.entitlements)
         self.followers = Followers(Wake(conninfo), settings)
+        self.driller = drill.Driller(self.pool, self.register, self.way_out, self.trail)
+        self.messages = messages.Messages(self.pool, self.way_out, self.trail)
         self.asker = Asker(self.pool, self.way_out)
         self.verifier = Verifier(self.pool, self.way_out)
         self.player = sandbox.Player(self.cargo, self.cargo_decider, self.pool)
+        self.notices = paying_notices.Notices(settings, self.pool)
         self.limiter = Limiter(self.pool, policies(settings))
 
     @asynccontextmanager

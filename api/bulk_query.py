@@ -231,6 +231,7 @@ def told_of(looking: Looking, numbers: Sequence[str], write: "Writer") -> _Told:
     """The states of numbers, written. What goes on the books is how many were found."""
     told = _Told([], position=timeline.position(looking.look.connection))
     drawn: set[str] = set()
+    newest: list[int] = []  # of each number shown, the position of the fact last told of it
     for start in range(0, len(numbers), TOGETHER):
         some = numbers[start : start + TOGETHER]
         found = {each.number: each for each in bulk.known(looking.look, [identifiers.stored(one) for one in some])}
@@ -245,8 +246,10 @@ def told_of(looking: Looking, numbers: Sequence[str], write: "Writer") -> _Told:
             else:
                 told.found += 1
                 states.append(_state(number, known, drawn))
+                newest.append(max((line.position for line in known.lines), default=0))
         told.pieces.append(write(states))
     looking.drew_on(sorted(drawn), told.found)
+    looking.named(position for position in newest if position)
     return told
 
 

@@ -55,6 +55,7 @@ class Delivered(msgspec.Struct, frozen=True):
     waived: Waiver = ""  # why it is not charged though its item has a price
     reversals: int = 0  # of `count`, what takes back something told before
     fact_id: UUID | None = None  # of the record, of what is handed over once however often it is made; None: a new one
+    told: str = ""  # packed positions of the facts handed over (domain/positions.py)
 
 
 class Deliveries:
@@ -120,8 +121,10 @@ class Deliveries:
             made = msgspec.structs.replace(
                 made, address=account.address, purpose=account.purpose, register=delivered.register or 0
             )
-        if delivered.waived or delivered.reversals:
-            made = msgspec.structs.replace(made, waived=delivered.waived, reversals=delivered.reversals)
+        if delivered.waived or delivered.reversals or delivered.told:
+            made = msgspec.structs.replace(
+                made, waived=delivered.waived, reversals=delivered.reversals, told=delivered.told
+            )
         new = NewFact(self.stream, delivered.fact_id or new_id(now), made)
         return Intent(facts=[new], fresh=delivered.fact_id is None, register=delivered.register)
 

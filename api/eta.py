@@ -116,6 +116,8 @@ def estimated(looking: Looking, number: str, at: datetime) -> EtaAnswer:
     if isinstance(found, eta.Silence):
         return EtaAnswer(estimate=None, reason_zh=found.zh, reason_en=found.en, feature=None, stated=[], **common)
     looking.found(journey, count=1)
+    basis = set(found.facts)
+    looking.named(line.position for line in journey if line.fact_id in basis)
     return EtaAnswer(estimate=found, feature=_feature(found), stated=_stated(journey, found.leg, at), **common)
 
 

@@ -18,14 +18,15 @@ from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from api import words
 from api.answer import KINDS, Answer
+from billing import table
 from projections.timeline import Line
 
 CSV = "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-CELL_MAX = 32_767  # characters, of Excel
-BOM = "\ufeff"
+CELL_MAX = table.CELL_MAX
+BOM, FORMULA, guarded = table.BOM, table.FORMULA, table.guarded
 
-Cell = str | int | float | None
+Cell = table.Cell
 
 
 class Column(NamedTuple):
@@ -155,20 +156,6 @@ def _titles(chosen: Sequence[Column], langs: Sequence[str]) -> list[str]:
 
 # --- CSV ---
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones count in Excel too
-NUMERAL = re.compile(r"\d{12,}|0\d+|\d+(\.\d+)?[eE][+-]?\d+")
-
-
-def guarded(cell: Cell) -> Cell:
-    """A text that no spreadsheet takes for a formula or for a number that it may shorten.
-
-    >>> guarded("=1+1"), guarded("230120261000000015"), guarded("苏A8M506"), guarded(12)
-    ("'=1+1", "'230120261000000015", '苏A8M506', 12)
-    """
-    if isinstance(cell, str) and (cell.lstrip(" \u00a0\u3000").startswith(FORMULA) or NUMERAL.fullmatch(cell)):
-        return f"'{cell}"
-    return cell
-
 
 def to_csv(answer: Answer, langs: Sequence[str] = ("zh", "en")) -> bytes:
     """One row for each line, under a row of titles."""
@@ -210,7 +197,7 @@ def to_xlsx(answer: Answer, langs: Sequence[str] = ("zh", "en")) -> bytes:
 def _write(sheet: Worksheet, row: int, cells: Iterable[Cell]) -> None:
     for at, cell in enumerate(cells):
         if isinstance(cell, str):
-            sheet.write_string(row, at, cell if len(cell) <= CELL_MAX else f"{cell[: CELL_MAX - 1]}…")
+            sheet.write_string(row, at, table.inline(cell))
         elif cell is not None:
             sheet.write_number(row, at, cell)
 

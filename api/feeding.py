@@ -88,6 +88,11 @@ class Page(NamedTuple):
     reversals: int = 0  # of the paid ones, those that take back what was told: retractions, corrections
     end: int = 0  # how far the feed went when the page was made; not to be told
 
+    @property
+    def read(self) -> list[int]:
+        """The positions of the items that are paid for."""
+        return [item.position for item in self.items if not item.unreadable]
+
 
 def sees_something(view: View) -> bool:
     """Whether there is anything that the view could ever show."""

@@ -123,6 +123,7 @@ class Puller:
                 made = with_states(looking, made)
             looking.subject = f"feed:{asked.start}-{made.last}"
             looking.drew_on(sorted(made.datasets), made.paid, made.reversals)
+            looking.named(made.read)
             return made, _encode(made.items)
 
         (made, items), tariff = await self.way_out.deliver(

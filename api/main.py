@@ -14,22 +14,32 @@ import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from api import (
+    adjusting,
     audit_desk,
+    bank_commands,
     customs_port,
     customs_simulator,
     demo,
     desk,
+    drill_commands,
+    dunning,
+    fapiao_commands,
     idempotency,
     listen,
     mqtt,
-    periods,
+    paying_process,
+    period_commands,
+    reconcile_commands,
     sandbox_commands,
     schema,
+    seller_desk,
     sending,
+    statement_commands,
     subscription_commands,
     supervise,
     tariff_commands,
     terminal,
+    workbook_commands,
 )
 from api.answer import Answer
 from api.app import READ_MODELS
@@ -245,11 +255,22 @@ kouan.add_command(issuer_commands.issuer)
 kouan.add_command(audit_desk.audit_desk)
 kouan.add_command(register_commands.register)
 kouan.add_command(push_process.push)
+kouan.add_command(paying_process.commands)
 kouan.add_command(push_commands.endpoints)
 kouan.add_command(push_commands.push_networks)
 kouan.add_command(subscription_commands.subscriptions)
 kouan.add_command(tariff_commands.tariff)
-kouan.add_command(periods.commands)
+kouan.add_command(period_commands.commands)
+kouan.add_command(reconcile_commands.command)
+kouan.add_command(seller_desk.commands)
+kouan.add_command(adjusting.commands)
+kouan.add_command(dunning.commands)
+kouan.add_command(statement_commands.statement)
+kouan.add_command(bank_commands.commands)
+kouan.add_command(fapiao_commands.commands)
+kouan.add_command(drill_commands.drill)
+for each in workbook_commands.COMMANDS:
+    kouan.add_command(each)
 kouan.add_command(exporting_commands.command)
 kouan.add_command(listen.listen)
 kouan.add_command(sandbox_commands.sandbox)

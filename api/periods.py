@@ -1,50 +1,58 @@
-"""Periods of the books by API and in a terminal: which month is cut off, and cutting off the next one.
+"""Periods of the books by API: which month is how far, cutting off, statements, closing, reopening.
 
 From its place in the journal on nothing is posted to a period that is cut off; what turns up late corrects it in the
-next one. Times are UTC, months those of Asia/Shanghai.
+next one. Finance of the node itself acts, its operator and auditors look. Times are UTC, months those of Asia/Shanghai.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
-from uuid import UUID
 
-import click
 import msgspec
-import psycopg
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
-from api import embedded
+from api import closing
 from api.bookkeepers import bookkeepers
-from api.govern.acts import ACCEPTED, Act, AnyRequest, Desk, answered
-from api.identity import caller
-from api.pool import Pool, open_pool
-from api.settings import Settings
-from api.trail import Trail
+from api.books import Books
+from api.closing import Month
+from api.govern.acts import ACCEPTED, Act, AnyRequest, Desk, admitted, answered
+from api.pool import Pool
 from domain import period
-from domain.deciding import Decider, folded
-from domain.journal import Journal
-from domain.period import Period, Stage
-from domain.writer import Writer
-from projections import usage
+from domain.period import STAGES, Stage
 
-ACTION = "period.cut_off"
-LATEST = """
-SELECT max(originator_id) FROM commerce_events
-WHERE originator_id >= 'period:' AND originator_id < 'period;' AND topic = 'period.cut_off'
-"""
+FINANCE = [bookkeepers("finance")]
+READERS = [bookkeepers("finance", "operator", "auditor")]
+TAGS, SCOPE = ["settle"], {"scope": "usage"}
 
 
-class Shown(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
+    """That a closed month be reopened."""
+
+    by: str
+    reason: str
+    at: datetime
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A period. `position`: of the commerce journal, behind which nothing is posted to it."""
 
     period: str
     stage: Stage
+    stage_zh: str
+    stage_en: str
     starts_at: datetime
     ends_at: datetime
     position: int | None = None
+    cut_off_at: datetime | None = None
+    statements: int | None = None  # that were issued
+    total_minor: int | None = None  # of them all, fen
+    closed_at: datetime | None = None
+    closed_by: str = ""
+    signed_by: str = ""  # who signed the reconciliation
+    accepted: list[str] = []  # breaks that it was closed with
+    reopening: Asked | None = None
 
 
 class Periods(msgspec.Struct, frozen=True):
@@ -54,96 +62,92 @@ class Periods(msgspec.Struct, frozen=True):
     periods: list[Shown]  # that were cut off, oldest first, and the open one
 
 
-@get("/v1/periods", guards=[bookkeepers("finance", "operator", "auditor")], tags=["settle"], opt={"scope": "usage"})
-async def listed(pool: NamedDependency[Pool]) -> Periods:
-    """Which months are cut off, and which is open."""
-
-    def look() -> dict[str, int]:
-        with pool.connection() as connection:
-            return usage.cut_offs(connection)
-
-    found = await asyncio.to_thread(look)
-    now = period.month_of(datetime.now(UTC))
-    turn = period.following(max(found)) if found else now
-    periods = [Shown(each, "cut_off", *period.bounds(each), position) for each, position in found.items()]
-    return Periods(turn, [*periods, Shown(turn, "open", *period.bounds(turn))])
+class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
 
 
-@post("/v1/periods/{month:str}/cut-off", guards=[bookkeepers("finance")], tags=["settle"], opt={"scope": "usage"})
-async def cut_off(
-    request: AnyRequest, month: FromPath[str], pool: NamedDependency[Pool], desk: NamedDependency[Desk]
-) -> Response[bytes]:
-    """Post nothing more to a past month; what turns up late goes to the next one. A second time changes nothing."""
-    account = caller(request)
-    name = period.parse(month)
-    latest = await asyncio.to_thread(_latest, pool)
-    act = partial(_act, name, latest, account.account)
-    return await answered(request, desk, account, act, status=ACCEPTED)
+def read(pool: Pool, now: datetime) -> Periods:
+    """Every month that was cut off, and the open one, as the journal has them."""
+    with pool.connection() as connection:
+        found = closing.months(connection)
+    last = closing.latest(found)
+    turn = period.following(last) if last else period.month_of(now)
+    return Periods(turn, [shown(each) for each in (*found.values(), Month(period.Period(turn)))])
 
 
-def _act(name: str, latest: str | None, by: str, _key: UUID | None = None) -> Act:
-    return Act(
-        ACTION,
-        period.stream(name),
-        folded(Period(name), period.evolve),
-        lambda found: period.cut_off(found, latest=latest, by=by, at=datetime.now(UTC)),
+def shown(month: Month) -> Shown:
+    """As it is shown."""
+    name, stage, asked = month.period.period, month.period.stage, month.period.asked
+    starts_at, ends_at = period.bounds(name)
+    closed = month.closed if stage == "closed" else None
+    return Shown(
+        period=name,
+        stage=stage,
+        stage_zh=STAGES[stage][0],
+        stage_en=STAGES[stage][1],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        position=month.position or None,
+        cut_off_at=month.period.cut_off_at,
+        statements=month.reviewed.statements if month.reviewed else None,
+        total_minor=month.reviewed.total_minor if month.reviewed else None,
+        closed_at=closed.happened_at if closed else None,
+        closed_by=closed.by if closed else "",
+        signed_by=closed.signed_by if closed else "",
+        accepted=list(closed.accepted) if closed else [],
+        reopening=Asked(asked.by, asked.reason, asked.happened_at) if asked else None,
     )
 
 
-def _latest(pool: Pool) -> str | None:
-    """The last period that was cut off, as the journal has it at this moment."""
-    with pool.connection() as connection:
-        row = connection.execute(LATEST).fetchone()
-    return row[0].partition(":")[2] if row and row[0] else None
+@get("/v1/periods", guards=READERS, tags=TAGS, opt=SCOPE)
+async def listed(pool: NamedDependency[Pool]) -> Periods:
+    """How far each month is: cut off, under review, closed; and which one is open."""
+    return await asyncio.to_thread(read, pool, datetime.now(UTC))
 
 
-ROUTES = (listed, cut_off)
+# --- acts ---
 
 
-# --- in a terminal ---
+async def _done(
+    request: AnyRequest, desk: Desk, month: str, make: Callable[[Books, str, str, datetime], Act]
+) -> Response[bytes]:
+    account, name = await admitted(request, desk), period.parse(month)
+    act = await asyncio.to_thread(make, Books(desk.pool, desk.decider), name, account.account, datetime.now(UTC))
+    return await answered(request, desk, account, lambda _: act, status=ACCEPTED)
 
 
-@click.group("period")
-def commands() -> None:
-    """账期：查看、截止 / periods of the books; the node must be running."""
+@post("/v1/periods/{month:str}/cut-off", guards=FINANCE, tags=TAGS, opt=SCOPE, status_code=ACCEPTED)
+async def cut_off(request: AnyRequest, month: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Post nothing more to a past month; what turns up late goes to the next one. A second time changes nothing."""
+    return await _done(request, desk, month, closing.cut_off)
 
 
-def _conninfo() -> str:
-    settings = Settings.read()
-    return settings.database_url or embedded.start(settings.home)
+@post("/v1/periods/{month:str}/statements", guards=FINANCE, tags=TAGS, opt=SCOPE, status_code=ACCEPTED)
+async def statements(request: AnyRequest, month: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Issue every statement of a month that was cut off, one month after another. A second time changes nothing."""
+    return await _done(request, desk, month, closing.issue)
 
 
-@commands.command("list")
-def list_() -> None:
-    """列出已截止的账期 / the periods that are cut off."""
-    with psycopg.connect(_conninfo(), autocommit=True) as connection:
-        found = usage.cut_offs(connection)
-    for name, position in found.items():
-        click.echo(f"{name}  已截止 cut off  {position}")
-    if not found:
-        click.echo("尚无账期截止 / no period has been cut off yet")
+@post("/v1/periods/{month:str}/close", guards=FINANCE, tags=TAGS, opt=SCOPE, status_code=ACCEPTED)
+async def close(request: AnyRequest, month: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Close a month whose reconciliation is signed and has no open break."""
+    return await _done(request, desk, month, closing.close)
 
 
-@commands.command("cut-off")
-@click.argument("name", metavar="PERIOD")
-@click.option("--by", required=True, help="经办人 / who does this.")
-def cut_off_command(name: str, by: str) -> None:
-    """截止一个月，如 2026-10 / cut off a month that is over; a second time changes nothing."""
-    new = decide(_conninfo(), period.parse(name), by)
-    click.echo(f"{name} {'已截止 / is cut off' if new else '早已截止 / was cut off before'}")
+@post("/v1/periods/{month:str}/reopening", guards=FINANCE, tags=TAGS, opt=SCOPE, status_code=ACCEPTED)
+async def ask_reopening(
+    request: AnyRequest, month: FromPath[str], data: JSONBody[Because], desk: NamedDependency[Desk]
+) -> Response[bytes]:
+    """Ask for a closed month to be reopened, with a reason."""
+    return await _done(
+        request, desk, month, lambda _, name, by, at: closing.ask_reopening(name, data.reason, by=by, at=at)
+    )
 
 
-def decide(conninfo: str, name: str, by: str) -> bool:
-    """Cut off at the node itself; whether that is new. Raises Refused."""
-    with Journal("commerce", conninfo).opened() as journal, open_pool(conninfo) as pool:
-        writer = Writer(journal)
-        decider = Decider(writer, pool)
-        try:
-            act = _act(name, _latest(pool), by)
-            decided = decider.decide(act.stream, act.fold, act.decision)
-            if decided.facts:
-                asyncio.run(Trail(writer).tell(act.action, act.stream, detail=f"kouan period cut-off, by {by}"))
-        finally:
-            decider.stop()
-            writer.stop()
-    return bool(decided.facts)
+@post("/v1/periods/{month:str}/reopen", guards=FINANCE, tags=TAGS, opt=SCOPE, status_code=ACCEPTED)
+async def reopen(request: AnyRequest, month: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Agree to reopen it, as a second person. What was issued stays; nothing is posted to it."""
+    return await _done(request, desk, month, lambda _, name, by, at: closing.reopen(name, by=by, at=at))
+
+
+ROUTES = (listed, cut_off, statements, close, ask_reopening, reopen)

@@ -22,6 +22,7 @@ from litestar.exceptions import (
 )
 
 from api.limits import TooDense, TooLarge, TooManyMessages, TooSlow, UnknownEncoding
+from billing.gateway import Declined, GatewayError
 from domain.errors import KouanError, Malformed, Refused, Stale, Unknown
 from domain.writer import Busy
 from projections.rights import Barred
@@ -181,6 +182,7 @@ EDGE = (
     (MissingRight, 403),
     (NoLeave, 403),
     (Forged, 403),
+    (Declined, 409),
     (LockedOut, 429),
     (TooManyRequests, 429),
     (EventStreamOnly, 406),
@@ -190,6 +192,7 @@ EDGE = (
     (TooDense, 413),
     (UnknownFormat, 415),
     (UnknownEncoding, 415),
+    (GatewayError, 503),
 )
 
 

@@ -4,15 +4,16 @@ from typing import Any
 
 import psycopg
 
-from api import capture, idempotency, sources
+from api import capture, idempotency, seller_desk, sources
 from api.app import READ_MODELS
 from billing import tariff
-from domain import catalogue, schema
+from domain import catalogue, schema, seller
 from domain.catalogue import Item
 from domain.delivery import new_id
 from domain.fact import Fact
 from domain.intent import Intent, NewFact
 from domain.journal import Journal
+from domain.seller import TaxRateSet
 from domain.writer import Writer
 from projections import runner
 
@@ -29,6 +30,7 @@ def install(conninfo: str) -> None:
         runner.install(connection, READ_MODELS)
         with Journal("commerce", conninfo).opened() as commerce:
             _list_items(connection, commerce)
+            _set_tax(connection, commerce)
             runner.catch_up(connection, commerce, READ_MODELS)
 
 
@@ -51,5 +53,18 @@ def _list_items(connection: psycopg.Connection[Any], commerce: Journal) -> None:
             if facts:
                 new = [NewFact(stream, new_id(fact.happened_at), fact) for fact in facts]
                 writer.write([Intent(facts=new, expected=(stream, len(entries)))])
+    finally:
+        writer.stop()
+
+
+def _set_tax(connection: psycopg.Connection[Any], commerce: Journal) -> None:
+    """Tell the rate of tax that a node begins with, if none was ever set."""
+    entries = commerce.stream(connection, seller.STREAM)
+    if any(isinstance(entry.fact, TaxRateSet) for entry in entries):
+        return
+    writer = Writer(commerce)
+    try:
+        new = NewFact(seller.STREAM, new_id(seller_desk.FIRST.happened_at), seller_desk.FIRST)
+        writer.write([Intent(facts=[new], expected=(seller.STREAM, len(entries)))])
     finally:
         writer.stop()

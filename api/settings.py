@@ -17,6 +17,9 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from api.setting_values import SettingsError as SettingsError  # noqa: PLC0414  everybody takes it from here
+from api.setting_values import address, one_of, secret, whole
+from domain.dunning import Ladder
 from domain.errors import Malformed
 from projections import suppression
 
@@ -27,14 +30,8 @@ THRESHOLD_MAX = 1_000
 RATE_MAX = 10_000_000  # a hundred times as much still fits its column
 AUDIT_HASHES = ("sha256", "sm3")
 REGIMES = ("market", "cost_recovery")
+GATEWAYS = ("bank", "stripe")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-
-
-class SettingsError(Malformed):
-    """An environment variable cannot be used as it stands."""
-
-    slug = "settings"
-    title = "A setting cannot be used"
 
 
 class Rate(NamedTuple):
@@ -79,8 +76,8 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             node=environ.get("KOUAN_NODE") or "kouan",
             anchors=str(Path(anchors).expanduser().absolute()) if anchors else "",
-            hash=_one_of(environ, "KOUAN_AUDIT_HASH", default="sha256", allowed=AUDIT_HASHES),
-            days=_whole(environ, "KOUAN_AUDIT_DAYS", default=400, largest=36_500),
+            hash=one_of(environ, "KOUAN_AUDIT_HASH", default="sha256", allowed=AUDIT_HASHES),
+            days=whole(environ, "KOUAN_AUDIT_DAYS", default=400, largest=36_500),
         )
 
     def environment(self) -> dict[str, str]:
@@ -99,8 +96,8 @@ class Fees(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, environ: Mapping[str, str]) -> "Fees":
         """Raises SettingsError."""
         return cls(
-            regime=_one_of(environ, "KOUAN_REGIME", default="market", allowed=REGIMES),
-            notice_days=_whole(environ, "KOUAN_NOTICE_DAYS", default=30, largest=3650),
+            regime=one_of(environ, "KOUAN_REGIME", default="market", allowed=REGIMES),
+            notice_days=whole(environ, "KOUAN_NOTICE_DAYS", default=30, largest=3650),
         )
 
     def environment(self) -> dict[str, str]:
@@ -119,15 +116,55 @@ class Following(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, environ: Mapping[str, str]) -> "Following":
         """Raises SettingsError."""
         return cls(
-            epoch=_whole(environ, "KOUAN_FEED_EPOCH", default=1, largest=1_000_000),
-            streams_max=_whole(environ, "KOUAN_STREAMS_MAX", default=64, largest=100_000),
-            stream_seconds_max=_whole(environ, "KOUAN_STREAM_SECONDS_MAX", default=3600, largest=86_400),
+            epoch=whole(environ, "KOUAN_FEED_EPOCH", default=1, largest=1_000_000),
+            streams_max=whole(environ, "KOUAN_STREAMS_MAX", default=64, largest=100_000),
+            stream_seconds_max=whole(environ, "KOUAN_STREAM_SECONDS_MAX", default=3600, largest=86_400),
         )
 
     def environment(self) -> dict[str, str]:
         """The variables again."""
         named = {"KOUAN_FEED_EPOCH": str(self.epoch), "KOUAN_STREAMS_MAX": str(self.streams_max)}
         return {**named, "KOUAN_STREAM_SECONDS_MAX": str(self.stream_seconds_max)}
+
+
+class Paying(msgspec.Struct, frozen=True, kw_only=True):
+    """Who collects the money."""
+
+    gateway: str = "bank"  # KOUAN_GATEWAY, through which invoices go out: bank (transfer), stripe
+    stripe_key: str = ""  # KOUAN_STRIPE_KEY, secret or restricted key; gateway `stripe` needs it
+    stripe_webhook_secret: str = ""  # KOUAN_STRIPE_WEBHOOK_SECRET, of its notices; "": they are refused
+    stripe_url: str = ""  # KOUAN_STRIPE_URL, in place of Stripe's own addresses: a stand-in's; "": Stripe
+    stripe_email: str = ""  # KOUAN_STRIPE_EMAIL, where it sends invoices of customers without an address; "": nowhere
+    due_days: int = 30  # KOUAN_DUE_DAYS, from sending an invoice until it is due
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Paying":
+        """Raises SettingsError."""
+        paying = cls(
+            gateway=one_of(environ, "KOUAN_GATEWAY", default="bank", allowed=GATEWAYS),
+            stripe_key=secret(environ, "KOUAN_STRIPE_KEY"),
+            stripe_webhook_secret=secret(environ, "KOUAN_STRIPE_WEBHOOK_SECRET"),
+            stripe_url=address(environ, "KOUAN_STRIPE_URL").rstrip("/"),
+            stripe_email=secret(environ, "KOUAN_STRIPE_EMAIL"),
+            due_days=whole(environ, "KOUAN_DUE_DAYS", default=30, largest=3650),
+        )
+        if paying.gateway == "stripe" and not paying.stripe_key:
+            raise SettingsError(
+                "KOUAN_GATEWAY=stripe 须设 KOUAN_STRIPE_KEY / KOUAN_GATEWAY=stripe needs KOUAN_STRIPE_KEY",
+                variable="KOUAN_STRIPE_KEY",
+            )
+        return paying
+
+    def environment(self) -> dict[str, str]:
+        """The variables again."""
+        return {
+            "KOUAN_GATEWAY": self.gateway,
+            "KOUAN_STRIPE_KEY": self.stripe_key,
+            "KOUAN_STRIPE_WEBHOOK_SECRET": self.stripe_webhook_secret,
+            "KOUAN_STRIPE_URL": self.stripe_url,
+            "KOUAN_STRIPE_EMAIL": self.stripe_email,
+            "KOUAN_DUE_DAYS": str(self.due_days),
+        }
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +197,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit = Audit()
     following: Following = Following()
     fees: Fees = Fees()
+    paying: Paying = Paying()
+    dunning: Ladder = Ladder()  # KOUAN_DUNNING, days after the due day: of reminders, and last of suspension
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -167,33 +206,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             home=_home(environ),
             host=environ.get("KOUAN_HOST") or "127.0.0.1",
-            port=_whole(environ, "KOUAN_PORT", default=8000, largest=PORT_MAX),
+            port=whole(environ, "KOUAN_PORT", default=8000, largest=PORT_MAX),
             database_url=_database_url(environ),
-            workers=_whole(environ, "KOUAN_WORKERS", default=1, largest=256),
-            backpressure=_whole(environ, "KOUAN_BACKPRESSURE", default=256, largest=100_000),
-            log_level=_one_of(environ, "KOUAN_LOG_LEVEL", default="info", allowed=LOG_LEVELS),
-            start_seconds_max=_whole(environ, "KOUAN_START_SECONDS_MAX", default=60, largest=86_400),
-            recovery_seconds_max=_whole(environ, "KOUAN_RECOVERY_SECONDS_MAX", default=600, largest=86_400),
+            workers=whole(environ, "KOUAN_WORKERS", default=1, largest=256),
+            backpressure=whole(environ, "KOUAN_BACKPRESSURE", default=256, largest=100_000),
+            log_level=one_of(environ, "KOUAN_LOG_LEVEL", default="info", allowed=LOG_LEVELS),
+            start_seconds_max=whole(environ, "KOUAN_START_SECONDS_MAX", default=60, largest=86_400),
+            recovery_seconds_max=whole(environ, "KOUAN_RECOVERY_SECONDS_MAX", default=600, largest=86_400),
             mqtt_url=_mqtt_url(environ),
             mqtt_client_id=_mqtt_client_id(environ),
-            customs_url=_customs_url(environ),
-            customs_key=_customs_key(environ),
-            customs_form=_one_of(environ, "KOUAN_CUSTOMS_FORM", default="xml", allowed=CUSTOMS_FORMS),
-            statistics_threshold=_whole(
+            customs_url=address(environ, "KOUAN_CUSTOMS_URL"),
+            customs_key=secret(environ, "KOUAN_CUSTOMS_KEY"),
+            customs_form=one_of(environ, "KOUAN_CUSTOMS_FORM", default="xml", allowed=CUSTOMS_FORMS),
+            statistics_threshold=whole(
                 environ, "KOUAN_STATISTICS_THRESHOLD", default=suppression.THRESHOLD, largest=THRESHOLD_MAX
             ),
             origin=_origin(environ),
             trusted_proxies=_networks(environ, "KOUAN_TRUSTED_PROXIES"),
-            password_days=_whole(environ, "KOUAN_PASSWORD_DAYS", default=180, largest=3650),
-            watch_days=_whole(environ, "KOUAN_WATCH_DAYS", default=30, largest=3650),
+            password_days=whole(environ, "KOUAN_PASSWORD_DAYS", default=180, largest=3650),
+            watch_days=whole(environ, "KOUAN_WATCH_DAYS", default=30, largest=3650),
             rate_key=Rate.of(environ.get("KOUAN_RATE_KEY") or "60000/60", "KOUAN_RATE_KEY"),
             rate_party=Rate.of(environ.get("KOUAN_RATE_PARTY") or "120000/60", "KOUAN_RATE_PARTY"),
             rate_address=Rate.of(environ.get("KOUAN_RATE_ADDRESS") or "1200/60", "KOUAN_RATE_ADDRESS"),
             rate_login=Rate.of(environ.get("KOUAN_RATE_LOGIN") or "10/60", "KOUAN_RATE_LOGIN"),
-            commercial_share=_whole(environ, "KOUAN_COMMERCIAL_SHARE", default=50, largest=100),
+            commercial_share=whole(environ, "KOUAN_COMMERCIAL_SHARE", default=50, largest=100),
             audit=Audit.read(environ),
             following=Following.read(environ),
             fees=Fees.read(environ),
+            paying=Paying.read(environ),
+            dunning=_ladder(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -226,6 +267,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             **self.audit.environment(),
             **self.following.environment(),
             **self.fees.environment(),
+            **self.paying.environment(),
+            "KOUAN_DUNNING": str(self.dunning),
         }
 
 
@@ -286,26 +329,11 @@ def make_home(home: Path) -> None:
         ) from error
 
 
-def _whole(environ: Mapping[str, str], variable: str, *, default: int, largest: int) -> int:
-    text = environ.get(variable) or str(default)
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= largest:
-        return int(text)
-    raise SettingsError(
-        f"{variable} 须为 1 至 {largest} 的整数，现为 {text!r} / "
-        f"{variable} must be a whole number from 1 to {largest}, not {text!r}",
-        variable=variable,
-    )
-
-
-def _one_of(environ: Mapping[str, str], variable: str, *, default: str, allowed: tuple[str, ...]) -> str:
-    text = (environ.get(variable) or default).lower()
-    if text in allowed:
-        return text
-    choices = ", ".join(allowed)
-    raise SettingsError(
-        f"{variable} 须为下列之一：{choices}；现为 {text!r} / {variable} must be one of {choices}, not {text!r}",
-        variable=variable,
-    )
+def _ladder(environ: Mapping[str, str]) -> Ladder:
+    try:
+        return Ladder.of(environ.get("KOUAN_DUNNING") or str(Ladder()))
+    except Malformed as error:
+        raise SettingsError(f"KOUAN_DUNNING：{error.detail}", variable="KOUAN_DUNNING") from error
 
 
 def _networks(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
@@ -317,31 +345,6 @@ def _networks(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
             f"{variable} 须为以逗号分隔的网段：{error} / {variable} must be networks, comma between them: {error}",
             variable=variable,
         ) from error
-
-
-def _customs_url(environ: Mapping[str, str]) -> str:
-    text = environ.get("KOUAN_CUSTOMS_URL") or ""
-    try:
-        parts = urlsplit(text)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if text and not sound:
-        raise SettingsError(
-            "KOUAN_CUSTOMS_URL 应为 http(s)://主机[:端口]/路径 / KOUAN_CUSTOMS_URL must be http(s)://host[:port]/path",
-            variable="KOUAN_CUSTOMS_URL",
-        )
-    return text
-
-
-def _customs_key(environ: Mapping[str, str]) -> str:
-    text = environ.get("KOUAN_CUSTOMS_KEY") or ""
-    if text.isascii() and text.isprintable():
-        return text
-    raise SettingsError(  # it is a secret: it may not be shown
-        "KOUAN_CUSTOMS_KEY 只能含可打印的 ASCII 字符 / KOUAN_CUSTOMS_KEY must be printable ASCII",
-        variable="KOUAN_CUSTOMS_KEY",
-    )
 
 
 def _origin(environ: Mapping[str, str]) -> str:

@@ -120,6 +120,7 @@ class Streamer:
                 made = with_states(looking, made)
             looking.subject = f"feed:{start}-{made.last}"
             looking.drew_on(sorted(made.datasets), made.paid, made.reversals)
+            looking.named(made.read)
             return made, [self._told(item) for item in made.items]
 
         (made, told), tariff = await self.way_out.deliver(

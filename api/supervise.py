@@ -2,9 +2,9 @@
 
 A program finds the database by KOUAN_CONNINFO, and all else by the variables of the settings. Each leads a process
 group of its own, writes to `home/log/<name>.log`, and is started again when it dies, after a pause that doubles each
-time. They stop in order: the API first, so that no request finds the house half empty, then what sends (`push`), the
-MQTT bridge (there only if a broker is configured), the projector, and the database if it was we who started it.
-Whatever ends us, even kill -9, ends them too.
+time. They stop in order: the API first, so that no request finds the house half empty, then what sends (`push`,
+`pay`), the MQTT bridge (there only if a broker is configured), the projector, and the database if it was we who
+started it. Whatever ends us, even kill -9, ends them too.
 Times are seconds.
 """
 
@@ -75,30 +75,15 @@ def api(settings: Settings, target: str = API) -> Program:
     return Program("api", (sys.executable, "-m", "granian", *options, target))
 
 
-def projector() -> Program:
-    return Program("projector", (sys.executable, "-m", "api.main", "projector"))
-
-
-def bridge() -> Program:
-    return Program("mqtt", (sys.executable, "-m", "api.main", "mqtt"))
-
-
-def customs_port() -> Program:
-    return Program("customs-port", (sys.executable, "-m", "api.main", "customs-port"))
-
-
-def exporter() -> Program:
-    return Program("exporter", (sys.executable, "-m", "api.main", "exporter"))
-
-
-def push() -> Program:
-    return Program("push", (sys.executable, "-m", "api.main", "push"))
+def part(name: str) -> Program:
+    """A command of `kouan` that runs for as long as the node does."""
+    return Program(name, (sys.executable, "-m", "api.main", name))
 
 
 def everything(settings: Settings) -> list[Program]:
     """What a node of these settings runs, in the order in which it stops."""
-    asked = [*([bridge()] if settings.mqtt_url else []), *([customs_port()] if settings.customs_url else [])]
-    return [api(settings), push(), *asked, exporter(), projector()]
+    asked = [*(["mqtt"] if settings.mqtt_url else []), *(["customs-port"] if settings.customs_url else [])]
+    return [api(settings), *map(part, ["push", "pay", *asked, "exporter", "projector"])]
 
 
 def run(

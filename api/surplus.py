@@ -77,7 +77,9 @@ def balance(
 def _account(
     item: str, lines: Sequence[UsageLine], prices: dict[tuple[str, str], Price], regime: str, now: datetime
 ) -> Account:
-    sold = [(line, prices.get((line.item, line.tariff))) for line in lines]  # none: the catalogue lags behind usage
+    sold = [
+        (line, prices.get((line.item, line.tariff or ""))) for line in lines
+    ]  # none: the catalogue lags behind usage
     revenue = sum(line.amount_minor for line in lines)
     costs = [line.quantity * price.cost.unit_minor if price and price.cost else None for line, price in sold]
     known = [cost for cost in costs if cost is not None]

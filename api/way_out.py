@@ -11,7 +11,7 @@ whether the caller may have them, and how many, is asked before any work (api/en
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from api.entitlement import ALL, FREE, Entitlements, Grant
 from api.identity import Account
 from api.pool import Pool
 from api.register import Register
+from domain import positions
 from domain.errors import Unknown
 from domain.permission import Channel
 from domain.writer import Busy
@@ -44,6 +45,7 @@ class Looking:
         self.count, self.reversals = 0, 0
         self.datasets: tuple[str, ...] = ()
         self.permissions: tuple[str, ...] = ()
+        self.told = ""  # packed positions of the facts handed over
         self.fact_id: UUID | None = None  # of the record, if what is made here may have to be made again
 
     @property
@@ -59,6 +61,10 @@ class Looking:
         """So much is handed over, made of these datasets. `reversals`: of it, what takes back something told before."""
         self.count, self.reversals, self.datasets = count, reversals, tuple(datasets)
         self.permissions = leaves(self.view, datasets)
+
+    def named(self, told: Iterable[int]) -> None:
+        """The record of a commercial item says which facts these were, by position: its bill can be proved by them."""
+        self.told = positions.pack(told)
 
 
 def leaves(view: View, datasets: Sequence[str]) -> tuple[str, ...]:
@@ -157,4 +163,6 @@ def _delivered(subject: str, channel: Channel, view: View, looking: Looking | No
     subject = looking.subject or subject
     found = (looking.datasets, looking.permissions)
     told = Delivered(subject, looking.count, "ok", *found, channel, view.asof, grant.waived, looking.reversals)
-    return told if looking.fact_id is None else msgspec.structs.replace(told, fact_id=looking.fact_id)
+    if looking.fact_id is None and not looking.told:
+        return told
+    return msgspec.structs.replace(told, fact_id=looking.fact_id, told=looking.told)

@@ -10,7 +10,7 @@ part of that: the amount with it less the amount without it, in the order of the
 whole, whatever one asks for, and a statement says what the customer saw live. Money is integer minor units (fen).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -24,10 +24,11 @@ from domain.catalogue import Price
 from domain.delivery import DeliveryMade, Measured, PushAccepted
 from domain.fact import Fact
 from domain.pricing import Pricing
+from domain.standing import ChargeFellDue
 from projections import usage
 from projections.usage import Cell, Whose
 
-DELIVERY, PUSH, REVERSAL = "delivery/1", "push/1", "reversal/1"
+DELIVERY, PUSH, REVERSAL, STANDING = "delivery/1", "push/1", "reversal/1", usage.STANDING
 EPOCH, DOOMSDAY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 NOTHING = Rated(0, 0, 0, "")
 
@@ -35,8 +36,11 @@ NOTHING = Rated(0, 0, 0, "")
 def measure(told: Fact) -> Sequence[Measured]:
     """The meters' readings of one fact; nothing for facts that are no delivery.
 
-    What a source takes back is a reading of its own, below zero; whether it is given back is for the tariff to say.
+    What a source takes back is a reading of its own, below zero; whether it is given back is for the tariff to say. A
+    standing charge is a reading of nothing at a flat price, which comes to the price.
     """
+    if isinstance(told, ChargeFellDue):
+        return (_standing(told),)
     if isinstance(told, DeliveryMade):
         meter, result = DELIVERY, told.result
         quantity = told.count if told.item_class == "commercial" else 1
@@ -61,6 +65,20 @@ def measure(told: Fact) -> Sequence[Measured]:
     if not (priced and told.reversals):
         return (reading,)
     return (reading, msgspec.structs.replace(reading, meter=REVERSAL, quantity=-told.reversals))
+
+
+def _standing(told: ChargeFellDue) -> Measured:
+    return Measured(
+        STANDING,
+        told.account,
+        told.item,
+        "commercial",
+        "ok",
+        0,
+        told.tariff,
+        told.happened_at,
+        told.party,
+    )
 
 
 # --- the report ---
@@ -105,12 +123,14 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class UsageLine(Counted, frozen=True, kw_only=True):
-    """What an enterprise's month comes to at one price, as a statement will say it."""
+    """What an enterprise's month comes to at one price, as a statement says it. Without a price it comes to nothing."""
 
     holder: str
+    is_party: bool = False
     item: str
+    item_class: str = "commercial"
     provider: str = ""
-    tariff: str
+    tariff: str | None
     waived: str = ""
     currency: str
     billing_period: str
@@ -199,7 +219,7 @@ def fold(
     """
     published = {(price.item, price.version): price for price in prices}
     named = providers or {}
-    parts = [part for _, group in groupby(cells, _rated_together) for part in _parts(list(group), published)]
+    parts = _rated(cells, published)
     inside = [part for part in parts if part.cell.part == 1 and asked.month in {None, part.cell.billing_period}]
     shown = [part for part in inside if asked.account in {None, part.cell.account}]
     rows = [_row(list(group), named, asked) for group in _grouped(shown, _row_key(asked))]
@@ -216,6 +236,20 @@ def fold(
         currency="CNY",
         position=max((part.cell.position for part in shown), default=0),
     )
+
+
+def charges(cells: Iterable[Cell], published: Mapping[tuple[str, str], Price], month: str) -> list[UsageLine]:
+    """Every line of what is posted to a month, free and paid, of the cells of one or more holders. Pure.
+
+    The same fold as the report's: cells must go back to the beginning of each month that is told of. `published`: by
+    item and version.
+    """
+    inside = [part for part in _rated(cells, published) if part.cell.billing_period == month]
+    return [_line(group, {}) for group in _grouped(inside, _line_key)]
+
+
+def _rated(cells: Iterable[Cell], published: Mapping[tuple[str, str], Price]) -> list[_Part]:
+    return [part for _, group in groupby(cells, _rated_together) for part in _parts(list(group), published)]
 
 
 def _rated_together(cell: Cell) -> tuple[object, ...]:
@@ -285,20 +319,20 @@ def _row(parts: Sequence[_Part], providers: Mapping[str, str], asked: Asked) -> 
 
 def _line(parts: Sequence[_Part], providers: Mapping[str, str]) -> UsageLine:
     cell, price = parts[0].cell, parts[0].price
-    assert price is not None
-    assert cell.tariff is not None
     before, after = parts[0].before, parts[-1].after
     return UsageLine(
         holder=cell.holder,
+        is_party=cell.party != "",
         item=cell.item,
+        item_class=cell.item_class,
         provider=providers.get(cell.item, ""),
         tariff=cell.tariff,
         waived=cell.waived,
-        currency=price.currency,
+        currency=price.currency if price else "CNY",
         billing_period=cell.billing_period,
         corrects_period=cell.corrects_period,
         explanation=f"({after.explanation}) - ({before.explanation})" if before.explanation else after.explanation,
-        shares=_shares(parts, price.rule),
+        shares=_shares(parts, price.rule) if price else [],
         **_sum(parts),
     )
 
@@ -307,9 +341,53 @@ def _shares(parts: Sequence[_Part], rule: Pricing) -> list[Share]:
     """The principal is whom the caller acted for; without one the caller bears all."""
     borne: dict[str, int] = {}
     for group in _grouped(parts, lambda cell: cell.behalf):
-        holder, behalf = group[0].cell.holder, group[0].cell.behalf
         amount = sum(part.counted().amount_minor for part in group)
-        for payer, minor in split(rule, amount, principal=bool(behalf)).items():
-            party = holder if payer == "caller" else behalf
+        for party, minor in _borne(rule, group[0].cell, amount).items():
             borne[party] = borne.get(party, 0) + minor
     return [Share(party, minor) for party, minor in borne.items()]
+
+
+# --- line by line, day by day ---
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A cell of a line: what it adds, and who bears how much of that."""
+
+    cell: Cell
+    price: Price | None
+    counted: Counted
+    shares: dict[str, int]  # by party; of what is not charged none
+
+
+def pieces(
+    cells: Iterable[Cell], published: Mapping[tuple[str, str], Price], month: str
+) -> Iterator[tuple[object, Piece]]:
+    """What is posted to a month, cell by cell, each after the key of its line. They add up to `charges`. Pure.
+
+    Who bears a piece is the split of all so far less the split of all before, so no odd fen is lost or found.
+    """
+    line: object = None
+    borne: dict[str, int] = {}
+    for part in _rated(cells, published):
+        cell, price = part.cell, part.price
+        if cell.billing_period != month:
+            continue
+        if _line_key(cell) != line:
+            line, borne = _line_key(cell), {}
+        counted, shares = part.counted(), dict[str, int]()
+        if price is not None and not cell.waived:
+            before = borne.get(cell.behalf, 0)
+            borne[cell.behalf] = after = before + counted.amount_minor
+            shares = _borne(price.rule, cell, after)
+            for party, minor in _borne(price.rule, cell, before).items():
+                shares[party] = shares.get(party, 0) - minor
+        yield line, Piece(cell, price, counted, shares)
+
+
+def _borne(rule: Pricing, cell: Cell, amount_minor: int) -> dict[str, int]:
+    """Who bears how much: the principal is whom the caller acted for."""
+    borne: dict[str, int] = {}
+    for payer, minor in split(rule, amount_minor, principal=bool(cell.behalf)).items():
+        party = cell.holder if payer == "caller" else cell.behalf
+        borne[party] = borne.get(party, 0) + minor
+    return borne

@@ -2,7 +2,7 @@
 
 An enterprise's units of a month are rated together: the first `included` are free, tiers count all of them, the cap
 holds for their sum. Amounts are whole by construction: a price is a whole number of fen for a unit, a package or a
-month.
+month. What is rounded at all is rounded once, half up, on the line: `half_up`, of the tax that an amount includes.
 """
 
 from math import ceil
@@ -98,3 +98,26 @@ def split(rule: Pricing, amount_minor: int, *, principal: bool = True) -> dict[P
         share.payer: sign * (abs(amount_minor) * share.percent // ALL_OF_IT) for share in others
     }
     return {first.payer: amount_minor - sum(shares.values()), **shares}
+
+
+WHOLE_BP = 10_000  # basis points
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """The quotient as a whole number, halves away from zero, so that a credit mirrors what it credits.
+
+    >>> half_up(5, 2), half_up(-5, 2), half_up(7, 3)
+    (3, -3, 2)
+    """
+    sign = -1 if numerator < 0 else 1
+    return sign * ((2 * abs(numerator) + denominator) // (2 * denominator))
+
+
+def tax_split(gross_minor: int, rate_bp: int) -> tuple[int, int]:
+    """Net and tax of an amount that includes the tax; rate in basis points. They always add up to it.
+
+    >>> tax_split(10_600, 600), tax_split(1, 600), tax_split(-10_600, 600)
+    ((10000, 600), (1, 0), (-10000, -600))
+    """
+    net = half_up(gross_minor * WHOLE_BP, WHOLE_BP + rate_bp)
+    return net, gross_minor - net

@@ -34,7 +34,7 @@ HISTORY_EXPORT = "history.export"
 ETA_ESTIMATE = "eta.estimate"
 STATISTICS_DETAIL = "statistics.detail"
 
-_START = datetime(2026, 1, 1, tzinfo=UTC)
+_START = datetime(2025, 12, 31, 16, tzinfo=UTC)  # of 2026 in Shanghai: a flat price begins with a month
 _SAMPLE = "示例价目，非真实收费 / sample tariff, not a real charge"
 _BASIS_ZH = "省电子口岸建设方案：政务服务免费"
 _BASIS_EN = "founding plan of the electronic port: government services are free of charge"

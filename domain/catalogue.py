@@ -2,8 +2,9 @@
 
 Stream: `item:CODE`, the item with all its prices. A government item can have no price: `publish` refuses it, and the
 database refuses it again (domain/migrations/0015_tariffs.sql). A first price and a higher one take effect after the
-notice, a lower one at once, none for what was used before. Money is integer minor units with an ISO 4217 code. Times
-are UTC.
+notice, a lower one at once, none for what was used before; a flat price, or one in place of it, with the beginning of a
+month in Asia/Shanghai, or a month would be paid twice. Money is integer minor units with an ISO 4217 code. Times are
+UTC.
 """
 
 import re
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from domain import fact, pricing
+from domain import fact, period, pricing
 from domain.delivery import ItemClass
 from domain.errors import Malformed, Refused, Unknown
 from domain.fact import Fact
@@ -303,9 +304,13 @@ def earliest(item: Item, rule: Pricing, wanted: datetime | None, at: datetime, r
     """From when a price published at a moment may be in force, where it is wanted from a moment on, or soon."""
     soon = at + rules.lead
     replaced = in_force(item.prices, item.code, soon if wanted is None else wanted)
-    if replaced is not None and pricing.no_dearer(rule, replaced.rule):
-        return soon
-    return at + max(rules.notice, rules.lead)
+    if replaced is None or not pricing.no_dearer(rule, replaced.rule):
+        soon = at + max(rules.notice, rules.lead)
+    return period.begun(soon) if _monthly(rule, replaced) else soon
+
+
+def _monthly(rule: Pricing, replaced: Price | None) -> bool:
+    return rule.model == "flat" or (replaced is not None and replaced.rule.model == "flat")
 
 
 def publish(item: Item, tariff: TariffPublished, rules: Rules = Rules()) -> tuple[Fact, ...]:  # noqa: B008  frozen
@@ -335,6 +340,14 @@ def publish(item: Item, tariff: TariffPublished, rules: Rules = Rules()) -> tupl
 
 def _check_notice(item: Item, tariff: TariffPublished, rule: Pricing, rules: Rules) -> None:
     first = earliest(item, rule, tariff.effective_from, tariff.happened_at, rules)
+    replaced = in_force(item.prices, item.code, tariff.effective_from)
+    if _monthly(rule, replaced) and tariff.effective_from != period.begun(tariff.effective_from):
+        raise Refused(
+            f"包月价格须自月初（上海）起施行，最早 {first.isoformat()} / a flat price, and one in place of it, begins"
+            f" with a month in Asia/Shanghai: at {first.isoformat()} at the earliest",
+            earliest=first.isoformat(),
+            effective_from=tariff.effective_from.isoformat(),
+        )
     if tariff.effective_from >= first:
         return
     days = (first - tariff.happened_at).days

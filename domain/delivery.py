@@ -39,6 +39,7 @@ class DeliveryMade(Fact, frozen=True, kw_only=True, tag="delivery.made"):
     register: int = 0  # the position of the newest fact of the register that it rests on
     reversals: int = 0  # of `count`, facts by which a source takes back another
     waived: Waiver = ""  # has a price, and is not charged
+    told: str = ""  # of a commercial item: the facts handed over, by their positions in the cargo journal, packed
 
 
 class PushAccepted(Fact, frozen=True, kw_only=True, tag="delivery.accepted"):
@@ -56,6 +57,9 @@ class PushAccepted(Fact, frozen=True, kw_only=True, tag="delivery.accepted"):
     party: str = ""
     behalf: str = ""
     waived: Waiver = ""
+    cause: UUID | None = (
+        None  # of an alert: the cargo fact with which it began; a fact's own message names its position
+    )
 
 
 class VerificationMade(Fact, frozen=True, kw_only=True, tag="verification.made"):

@@ -1,8 +1,11 @@
-"""A month of the books: which month a use belongs to, and when nothing more is posted to it.
+"""A month of the books: which month a use belongs to, when nothing more is posted to it, and who closed it.
+
+    open -> cut off -> reviewing -> closed        (reopened: reviewing again, by two people, with a reason)
 
 A period is a calendar month in Asia/Shanghai, half-open, written `2026-10`; periods so written sort by time. Once it is
 cut off, what turns up late for it goes to the next open period and names the one it corrects. Stream: `period:2026-10`.
-Times are UTC.
+Reopening changes nothing that was issued, and posts nothing to the period: it lets reconciliation and signature be
+repeated. Times are UTC.
 """
 
 import re
@@ -14,13 +17,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from domain import fact
+from domain import fact, register
 from domain.errors import Malformed, Refused
 from domain.fact import Fact
 
 ZONE = ZoneInfo("Asia/Shanghai")
 FORM = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
-Stage = Literal["open", "cut_off"]
+Stage = Literal["open", "cut_off", "reviewing", "closed"]
+STAGES: dict[Stage, tuple[str, str]] = {
+    "open": ("未结", "open"),
+    "cut_off": ("已截止", "cut off"),
+    "reviewing": ("审核中", "reviewing"),
+    "closed": ("已关账", "closed"),
+}
 
 
 class NotOver(Refused):
@@ -45,6 +54,38 @@ class PeriodCutOff(Fact, frozen=True, kw_only=True, tag="period.cut_off"):
 
     period: str
     by: str  # account, or who sits at the node's terminal
+
+
+class PeriodReviewed(Fact, frozen=True, kw_only=True, tag="period.statements_issued"):
+    """Each of its statements is issued; they are reviewed."""
+
+    period: str
+    statements: int
+    total_minor: int  # of them all, fen
+    last_sha256: str  # of the last one; with the others it hangs on their chain
+    by: str
+
+
+class PeriodClosed(Fact, frozen=True, kw_only=True, tag="period.closed"):
+    period: str
+    accepted: tuple[str, ...]  # breaks that it was closed with
+    signed_by: str  # who signed the reconciliation
+    by: str
+
+
+class ReopeningAsked(Fact, frozen=True, kw_only=True, tag="period.reopening_asked"):
+    period: str
+    reason: str
+    by: str
+
+
+class PeriodReopened(Fact, frozen=True, kw_only=True, tag="period.reopened"):
+    """By a second person; what was issued stays."""
+
+    period: str
+    reason: str
+    asked_by: str
+    by: str
 
 
 # --- which month ---
@@ -115,6 +156,16 @@ def preceding(period: str) -> str:
     return f"{year - (month == 1):04}-{(month - 2) % 12 + 1:02}"
 
 
+def begun(at: datetime) -> datetime:
+    """The beginning of a month that is this moment, or comes next.
+
+    >>> begun(datetime(2026, 9, 30, 16, tzinfo=UTC)) == begun(datetime(2026, 9, 2, tzinfo=UTC))
+    True
+    """
+    start, end = bounds(month_of(at))
+    return start if at == start else end
+
+
 def stream(period: str) -> str:
     return f"period:{period}"
 
@@ -126,13 +177,24 @@ class Period(msgspec.Struct, frozen=True):
     period: str
     stage: Stage = "open"
     cut_off_at: datetime | None = None
+    closed_at: datetime | None = None
+    asked: ReopeningAsked | None = None  # to be reopened, and nobody agreed yet
 
 
 def evolve(period: Period, happened: Fact) -> Period:
     """The period after one more fact. Never fails."""
+    replace = msgspec.structs.replace
     match happened:
         case PeriodCutOff(happened_at=at):
-            return msgspec.structs.replace(period, stage="cut_off", cut_off_at=period.cut_off_at or at)
+            return replace(period, stage="cut_off", cut_off_at=period.cut_off_at or at)
+        case PeriodReviewed():
+            return replace(period, stage="reviewing")
+        case PeriodClosed(happened_at=at):
+            return replace(period, stage="closed", closed_at=at, asked=None)
+        case ReopeningAsked():
+            return replace(period, asked=happened)
+        case PeriodReopened():
+            return replace(period, stage="reviewing", asked=None)
         case _:
             raise AssertionError(happened)
 
@@ -164,4 +226,77 @@ def cut_off(period: Period, *, latest: str | None, by: str, at: datetime) -> tup
     return (PeriodCutOff(happened_at=at, recorded_at=at, period=name, by=by),)
 
 
-fact.register(PeriodCutOff)
+def reviewing(
+    period: Period, *, statements: int, total_minor: int, last_sha256: str, by: str, at: datetime
+) -> tuple[Fact, ...]:
+    """All its statements are issued. Raises Refused before the cut-off."""
+    if period.stage == "open":
+        raise Refused(f"{period.period} 尚未截止 / {period.period} is not cut off yet", period=period.period)
+    if period.stage != "cut_off":
+        return ()
+    return (
+        PeriodReviewed(
+            happened_at=at,
+            recorded_at=at,
+            period=period.period,
+            statements=statements,
+            total_minor=total_minor,
+            last_sha256=last_sha256,
+            by=by,
+        ),
+    )
+
+
+def close(
+    period: Period, *, open_breaks: int, accepted: tuple[str, ...], signed_by: str, by: str, at: datetime
+) -> tuple[Fact, ...]:
+    """Close it. Raises Refused unless it is reviewed, reconciled, signed, and no break is open."""
+    if period.stage == "closed":
+        return ()
+    if period.stage != "reviewing":
+        raise Refused(
+            f"{period.period} 尚未出账单 / the statements of {period.period} are not issued yet", period=period.period
+        )
+    if open_breaks:
+        raise Refused(
+            f"尚有 {open_breaks} 项差异未处理 / {open_breaks} breaks are open", period=period.period, breaks=open_breaks
+        )
+    if not signed_by:
+        raise Refused(
+            f"{period.period} 的对账尚未签字 / the reconciliation of {period.period} is not signed",
+            period=period.period,
+        )
+    return (
+        PeriodClosed(
+            happened_at=at, recorded_at=at, period=period.period, accepted=accepted, signed_by=signed_by, by=by
+        ),
+    )
+
+
+def ask_reopening(period: Period, *, reason: str, by: str, at: datetime) -> tuple[Fact, ...]:
+    """Ask for a closed period to be reopened. Raises Refused for one that is not closed."""
+    if period.stage != "closed":
+        raise Refused(f"{period.period} 未关账 / {period.period} is not closed", period=period.period)
+    if period.asked is not None:
+        return ()
+    told = register.said("理由", "reason", reason)
+    return (ReopeningAsked(happened_at=at, recorded_at=at, period=period.period, reason=told, by=by),)
+
+
+def reopen(period: Period, *, by: str, at: datetime) -> tuple[Fact, ...]:
+    """Agree to it, as a second person. Raises Refused."""
+    asked = period.asked
+    if asked is None:
+        raise Refused(
+            f"没有人申请重开 {period.period} / nobody asked for {period.period} to be reopened", period=period.period
+        )
+    if asked.by == by:
+        raise Refused("重开须由另一人同意 / reopening takes a second person", by=by)
+    return (
+        PeriodReopened(
+            happened_at=at, recorded_at=at, period=period.period, reason=asked.reason, asked_by=asked.by, by=by
+        ),
+    )
+
+
+fact.register(PeriodCutOff, PeriodReviewed, PeriodClosed, ReopeningAsked, PeriodReopened)

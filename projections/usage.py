@@ -25,6 +25,7 @@ from projections.runner import ReadModel
 
 NAME = "usage"
 JOURNAL = "commerce"
+STANDING = "standing/1"  # the meter of what falls due without use: it reads no delivery
 TABLES = ("usage_entries", "usage_periods")
 TABLE = """
 CREATE TABLE IF NOT EXISTS usage_periods (
@@ -62,7 +63,29 @@ CREATE TABLE IF NOT EXISTS usage_entries (
     CHECK (corrects_period IS NULL OR corrects_period < billing_period)
 );
 CREATE INDEX IF NOT EXISTS usage_entries_holder ON usage_entries (holder, occurred_at);
+CREATE INDEX IF NOT EXISTS usage_entries_behalf ON usage_entries (behalf, billing_period) WHERE behalf <> '';
 CREATE INDEX IF NOT EXISTS usage_entries_late ON usage_entries (billing_period) WHERE corrects_period IS NOT NULL;
+
+-- Whatever counts: nothing is posted to a month behind its cut-off, and nothing that was posted changes.
+CREATE OR REPLACE FUNCTION usage_in_time() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM told JOIN usage_periods ON period = told.billing_period AND usage_periods.position < told.position
+    ) THEN
+        RAISE check_violation USING MESSAGE = 'nothing is posted to a month that was cut off before';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE FUNCTION usage_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE restrict_violation USING MESSAGE = 'what was counted is never changed; a rebuild counts anew';
+END
+$$;
+CREATE OR REPLACE TRIGGER usage_in_time AFTER INSERT ON usage_entries
+    REFERENCING NEW TABLE AS told FOR EACH STATEMENT EXECUTE FUNCTION usage_in_time();
+CREATE OR REPLACE TRIGGER usage_stands BEFORE UPDATE OR DELETE ON usage_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION usage_stands();
 """
 COPY = """
 COPY usage_entries
@@ -75,6 +98,7 @@ TYPES = (
     *("text", "timestamptz", "text", "text"),
 )
 CUT_OFF = "INSERT INTO usage_periods (period, position, by, at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+FETCHED = 2_000  # cells at a time
 LATEST = "SELECT max(period) FROM usage_periods"
 
 
@@ -157,12 +181,13 @@ SELECT
     holder, party, account, behalf, item, item_class, tariff, waived, billing_period, corrects_period,
     to_char(occurred_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') AS day,
     CASE WHEN occurred_at < %(start)s THEN 0 WHEN occurred_at >= %(end)s THEN 2 ELSE 1 END AS part,
-    count(*) FILTER (WHERE quantity >= 0),
+    count(*) FILTER (WHERE quantity >= 0 AND meter <> 'standing/1'),
     coalesce(sum(quantity) FILTER (WHERE quantity >= 0), 0)::bigint,
     coalesce(-sum(quantity) FILTER (WHERE quantity < 0), 0)::bigint,
     min(occurred_at), max(occurred_at), max(position)
 FROM usage_entries
 WHERE occurred_at >= %(first)s AND occurred_at < %(last)s
+  AND (%(posted)s::text IS NULL OR billing_period <= %(posted)s)
   AND (%(holder)s::text IS NULL OR (holder = %(holder)s AND (party <> '') = %(is_party)s))
   AND (
       %(account)s::text IS NULL
@@ -175,6 +200,34 @@ GROUP BY holder, party, account, behalf, item, item_class, tariff, waived, billi
 ORDER BY
     holder, party, item_class DESC, item, tariff NULLS FIRST, waived, coalesce(corrects_period, billing_period),
     billing_period, day, part, account, behalf
+"""
+LINES = """
+SELECT
+    holder, party,
+    CASE WHEN holder = ANY(%(acting)s) THEN account ELSE '' END,
+    behalf, item, item_class, tariff, waived, billing_period, corrects_period,
+    CASE WHEN holder = ANY(%(acting)s) THEN to_char(occurred_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') ELSE '' END,
+    1,
+    count(*) FILTER (WHERE quantity >= 0 AND meter <> 'standing/1'),
+    coalesce(sum(quantity) FILTER (WHERE quantity >= 0), 0)::bigint,
+    coalesce(-sum(quantity) FILTER (WHERE quantity < 0), 0)::bigint,
+    min(occurred_at), max(occurred_at), max(position)
+FROM usage_entries
+WHERE occurred_at >= %(first)s AND occurred_at < %(last)s AND billing_period <= %(posted)s
+  AND (%(holder)s::text IS NULL OR (holder = %(holder)s AND (party <> '') = %(is_party)s))
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+ORDER BY
+    holder, party, item_class DESC, item, tariff NULLS FIRST, waived, coalesce(corrects_period, billing_period),
+    billing_period, 11, 12, 3, behalf
+"""
+ACTING = """
+SELECT DISTINCT holder FROM usage_entries
+WHERE behalf <> '' AND occurred_at >= %(first)s AND occurred_at < %(last)s AND billing_period <= %(posted)s
+"""
+HASHED = "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off; SET LOCAL work_mem = '32MB'"
+"""Few lines of many entries: to sort the entries would be the longer way, which the planner does not see."""
+AS_BEFORE = """
+SET LOCAL enable_sort TO DEFAULT; SET LOCAL enable_incremental_sort TO DEFAULT; SET LOCAL work_mem TO DEFAULT
 """
 LATE = """
 SELECT min(corrects_period) FROM usage_entries WHERE billing_period = %s AND corrects_period IS NOT NULL
@@ -199,8 +252,48 @@ def cells(
     last: datetime,
 ) -> list[Cell]:
     """What was used from `first` to before `last`, told apart at `start` and `end`; government items first."""
-    wanted = {"start": start, "end": end, "first": first, "last": last, **msgspec.structs.asdict(whose)}
-    return [Cell(*row) for row in connection.execute(CELLS, wanted)]
+    window = {"start": start, "end": end, "first": first, "last": last, "posted": None}
+    return [Cell(*row) for row in connection.execute(CELLS, window | msgspec.structs.asdict(whose))]
+
+
+def posted(
+    connection: psycopg.Connection[Any],
+    month: str,
+    whose: Whose = Whose(),  # noqa: B008  frozen
+    *,
+    daily: bool = False,
+) -> Iterator[Cell]:
+    """All that is posted to a month and what it is rated with, holder by holder; read as it is asked for.
+
+    `daily`: by account and day. Else these are left out ("") but of a holder that acted for others, whose shares depend
+    on the order of the days; what a line comes to is the same. In one transaction of the connection, so that a month of
+    any size takes the same memory.
+    """
+    begin, last = period.bounds(month)
+    if late := earliest_corrected(connection, month):
+        begin = period.bounds(late)[0]
+    window = {"start": begin, "end": last, "first": begin, "last": last, "posted": month}
+    acting = [] if daily else [holder for (holder,) in connection.execute(ACTING, window)]
+    with connection.transaction(), connection.cursor("posted", withhold=False) as rows:
+        rows.itersize = FETCHED
+        if not daily:
+            connection.execute(HASHED)
+        rows.execute(CELLS if daily else LINES, window | msgspec.structs.asdict(whose) | {"acting": acting})
+        connection.execute(AS_BEFORE)
+        for row in rows:
+            yield Cell(*row)
+
+
+ACTED_FOR = """
+SELECT DISTINCT holder, party <> '' FROM usage_entries
+WHERE billing_period = %s AND behalf = %s AND tariff IS NOT NULL AND (holder <> %s OR party = '')
+ORDER BY 1, 2
+"""
+
+
+def acted_for(connection: psycopg.Connection[Any], month: str, principal: str) -> list[Whose]:
+    """Who used something in a month for this party, beside itself: it may bear a share of it."""
+    return [Whose(*row) for row in connection.execute(ACTED_FOR, (month, principal, principal))]
 
 
 def earliest_corrected(connection: psycopg.Connection[Any], month: str) -> str | None:

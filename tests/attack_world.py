@@ -16,12 +16,16 @@ import psycopg
 
 from api.exporting import orders
 from api.identity import Account, open_account
+from billing import drafting
 from domain.datasets import DATASETS, ROAD
+from domain.journal import Journal
 from domain.party import PartyRegistered, UserSuspended
 from domain.shipment import PartyNamed
+from domain.writer import Writer
 from tests.fixtures_node import Node
 from tests.sample_declaration import content
 from tests.test_sight import granted, owned, stopped
+from tests.test_usage import cut, made
 
 CANARY = "CANARY"
 US, THEM = "91320000MA0000015K", "91610100MA0000023K"
@@ -68,6 +72,7 @@ class World:
         self._cargo()
         self._papers()
         self._endpoint()
+        self._billed()
         self._credentials()
         node.catch_up()
         self._alert()
@@ -88,6 +93,8 @@ class World:
         self.ids |= {"number": BOX, "rest": BOX}
         [(fact_id,)] = node.rows("SELECT fact_id FROM timeline WHERE sort IS NOT NULL LIMIT 1")
         self.ids["event_id"] = str(fact_id)
+        [(told,)] = node.rows("SELECT message_id FROM cargo_messages WHERE status = 'recorded' LIMIT 1")
+        self.ids["told_message"] = str(told)
 
     def _papers(self) -> None:
         node = self.node
@@ -121,6 +128,22 @@ class World:
         assert made.status_code < 300, made.text
         self.ids["endpoint"] = made.json()["endpoint"]["id"]
 
+    def _billed(self) -> None:
+        """Our statement of a month that is over, with something to pay."""
+        node, month = self.node, "2025-12"
+        used = made(datetime(2025, 12, 10, tzinfo=UTC), 50, account="us", party=US)
+        node.decide("commerce", "metering:ours", used)
+        node.decide("commerce", f"period:{month}", cut(month))
+        with (
+            psycopg.connect(node.conninfo, autocommit=True) as opened,
+            Journal("commerce", node.conninfo).opened() as kept,
+        ):
+            writer = Writer(kept)
+            drafting.issue(opened, writer, month, by="clerk", at=AT["recorded_at"])
+            writer.stop()
+        self.ids |= {"line": "1", "stream": "metering:ours", "version": "1"}
+        [(self.ids["statement"],)] = node.rows("SELECT statement FROM issued_statements WHERE holder = %s", US)
+
     def _credentials(self) -> None:
         """Keys that do not open any more, a permission that was, a user that is out."""
         node = self.node
@@ -144,9 +167,11 @@ class World:
         self.ids["key_id"] = node.keys["us"].split("_")[1]
         self.ids |= dict.fromkeys(("capture_id", "subscription_id", "card"), NOBODYS["uuid"])
         self.ids |= {"session": "0123456789abcdef", "verb": "suspend", "ending": "confirm", "source": "terminal"}
-        self.ids |= {"month": "2026-01"}
+        self.ids |= {"receipt": f"R-{'0' * 16}"}
+        self.ids |= {"report": "burden"}
+        self.ids |= {"month": "2026-01", "adjustment": f"A-{'0' * 32}"}
         self.ids["export_id"] = self._exported()
-        self.ids |= {"item": "feed.pull"}
+        self.ids |= {"item": "feed.pull", "break_id": f"B-{'0' * 16}"}
         self.ids |= {"measure": "import-overall", "client_id": "x", "kind": "bl", "change": "suspend", "step": "revoke"}
 
     def _exported(self) -> str:

@@ -15,13 +15,20 @@ from api.identity import Account
 from api.login.keys import Key
 from api.login.routes import Me
 from api.login.sessions import Session
-from api.portal import pages, quarantine, subscriptions, view
+from api.portal import drill, pages, quarantine, reconciliation, statements, subscriptions, view
 from api.portal.pages import Offer
 from api.settings import Fees
 from billing import tariff
 from domain.catalogue import price_of
 from projections.catalogue import Listed
-from tests import sample_answers, sample_desk, sample_subscriptions
+from tests import (
+    sample_answers,
+    sample_desk,
+    sample_drill,
+    sample_reconciliation,
+    sample_statement,
+    sample_subscriptions,
+)
 
 CLERK = Account("finance-demo", "finance", "示例财务人员", "Sample finance clerk")
 ITEMS = [
@@ -118,6 +125,15 @@ PAGES["account"] = (
         "sessions": [Session("0123abcd", "password", "203.0.113.7", NOW, NOW, NOW, this=True)],
     },
 )
+PAGES["statements"] = ("statements.html", statements.overview(*sample_statement.listing()))
+PAGES["statement"] = ("statement.html", statements.view(sample_statement.paper(), sample_statement.remade()))
+PAGES["reconciliation"] = (
+    "reconciliation.html",
+    {"refused": "", **reconciliation.view(sample_reconciliation.shown(), sample_reconciliation.month(), acts=True)},
+)
+PAGES["books-line"] = ("books_line.html", drill.of_line(sample_drill.LINE))
+PAGES["books-delivery"] = ("books_delivery.html", drill.of_delivery(sample_drill.MADE))
+PAGES["books-message"] = ("books_message.html", drill.of_message(sample_drill.RAW))
 ANSWERS = {"box": sample_answers.box, "waybill": sample_answers.waybill}
 
 

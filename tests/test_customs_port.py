@@ -349,9 +349,10 @@ def test_the_settings_name_a_customs_url_that_is_none() -> None:
     from api.settings import Settings, SettingsError
     from api.supervise import everything
 
-    assert [each.name for each in everything(Settings.read({}))] == ["api", "push", "exporter", "projector"]
+    assert [each.name for each in everything(Settings.read({}))] == ["api", "push", "pay", "exporter", "projector"]
     with_customs = Settings.read({"KOUAN_CUSTOMS_URL": "https://customs.example/d"})
-    assert [each.name for each in everything(with_customs)] == ["api", "push", "customs-port", "exporter", "projector"]
+    more = ["api", "push", "pay", "customs-port", "exporter", "projector"]
+    assert [each.name for each in everything(with_customs)] == more
     with pytest.raises(SettingsError, match="KOUAN_CUSTOMS_URL"):
         Settings.read({"KOUAN_CUSTOMS_URL": "ftp://x"})
 

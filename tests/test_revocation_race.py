@@ -82,9 +82,7 @@ def test_nothing_is_delivered_under_a_permission_behind_its_revocation(closed_no
     delivered, behind = judged(told)
     assert behind == []
     assert delivered > ENOUGH // 5, "the race was none: hardly anything was delivered at all"
-    print(
-        f"{revoked} revocations, {len(statuses)} questions, {delivered} deliveries under a permission, 0 behind one"
-    )
+    print(f"{revoked} revocations, {len(statuses)} questions, {delivered} deliveries under a permission, 0 behind one")
 
 
 def revoke_by_chance(writer: Writer, statuses: list[int]) -> int:

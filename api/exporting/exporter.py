@@ -171,10 +171,10 @@ def pages(looking: Looking, pool: Pool, order: Order) -> Iterator[tuple[list[Fee
     """The facts of the period that the caller may see, in the order of the journal, with the datasets they are of."""
     asked, wanted = order.asked, feed_filter.checked(order.asked.filter)
     with pool.connection() as connection:
-        after, end = _before(connection, asked.since - LATE), _before(connection, asked.until + LATE)
+        after, end = stretch(connection, asked)
     while after < end:
         page = feeding.page(looking, pool, after, PAGE, wanted)
-        items = [item for item in page.items if item.position <= end and _within(item, asked)]
+        items = [item for item in page.items if item.position <= end and within(item, asked)]
         yield items, page.datasets if items else set()
         with pool.connection() as connection:
             orders.hold(connection, order.export_id, datetime.now(UTC))
@@ -183,7 +183,12 @@ def pages(looking: Looking, pool: Pool, order: Order) -> Iterator[tuple[list[Fee
         after = page.last
 
 
-def _within(item: FeedItem, asked: orders.Asked) -> bool:
+def stretch(connection: psycopg.Connection[Any], asked: orders.Asked) -> tuple[int, int]:
+    """Behind which position of the journal all of a period stands, and up to which."""
+    return _before(connection, asked.since - LATE), _before(connection, asked.until + LATE)
+
+
+def within(item: FeedItem, asked: orders.Asked) -> bool:
     """Told to the node in the period. What cannot be read is no row."""
     if item.unreadable:
         return False

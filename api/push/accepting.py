@@ -31,6 +31,7 @@ def accepted(parcel: Parcel, stream: str, tariff: str, now: datetime) -> list[In
             tariff=tariff,
             party=owner.party,
             waived=parcel.delivered.waived,
+            cause=message.cause,
         )
         intents.append(Intent(facts=[NewFact(stream, digest_id("push", endpoint, message_id), fact)]))
     return intents

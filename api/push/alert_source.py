@@ -115,6 +115,7 @@ def _message(logged: _Logged, alert: Alert) -> Message:
         type=f"alert.{logged.event}",
         timestamp=logged.noticed_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         data=msgspec.Raw(msgspec.json.encode(told)),
+        cause=alert.cause,
     )
 
 

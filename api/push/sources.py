@@ -55,6 +55,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes = b""
     reversals: int = 0  # 1: it takes back what was told before
     free: bool = False  # it is told, and never charged
+    cause: UUID | None = None  # of an alert, the fact with which it began
 
 
 class Batch(NamedTuple):

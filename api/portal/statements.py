@@ -1,0 +1,147 @@
+"""Statements as pages: the list, and one statement with free beside paid, its papers, and a check against the books.
+
+The same statements as by API (api/statements.py), for whoever is signed in. Times are shown in Asia/Shanghai.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+
+from api import statements as books
+from api.identity import Account
+from api.login.door import ours
+from api.papers import paper as papers
+from api.papers.paper import Paper
+from api.pool import Pool
+from api.portal.pages import AnyRequest, foreign, gate, local, on_error, page
+from api.register import Register
+from api.statements import Remade, Statements, Wanted, visible
+from api.trail import Trail
+from domain import period
+from domain.errors import KouanError, Unknown
+from domain.statement import KINDS, REASONS, Line
+from projections.usage import Whose
+
+PATH = "/statements"
+SHOWN = 50
+
+
+@get(PATH)
+async def listing(
+    request: AnyRequest, pool: NamedDependency[Pool], register: NamedDependency[Register]
+) -> Response[str]:
+    """One's own, or everybody's to who keeps the books; `?period=` a month, `?holder=` of one."""
+    account: Account | None = request.user
+    if account is None:
+        return gate(request, PATH)
+    asked = {name: request.query_params.get(name, "").strip() for name in ("period", "holder", "after")}
+    wanted = Wanted(
+        whose=visible(account, register),
+        month=period.parse(asked["period"]) if asked["period"] else None,
+        holder=asked["holder"] or None,
+        after=asked["after"],
+        limit=SHOWN,
+    )
+    found = await asyncio.to_thread(_read, pool, books.listed, wanted)
+    return page(request, "statements.html", **overview(found, wanted))
+
+
+def overview(found: Statements, wanted: Wanted) -> dict[str, Any]:
+    """What the list is made of."""
+    asked = {"period": wanted.month or "", "holder": wanted.holder or ""}
+    kept = {name: value for name, value in asked.items() if value}
+    return {
+        "found": found,
+        "asked": asked,
+        "everybody": wanted.whose.holder is None,
+        "following": urlencode(kept | {"after": found.next}) if found.next else "",
+    }
+
+
+@get(f"{PATH}/{{number:str}}")
+async def one(
+    request: AnyRequest, number: FromPath[str], pool: NamedDependency[Pool], register: NamedDependency[Register]
+) -> Response[str]:
+    """One statement."""
+    account: Account | None = request.user
+    if account is None:
+        return gate(request, local(f"{PATH}/{number}"))
+    return await _shown(request, pool, number, visible(account, register))
+
+
+@post(f"{PATH}/{{number:str}}/remake")
+async def remake(
+    request: AnyRequest,
+    number: FromPath[str],
+    pool: NamedDependency[Pool],
+    register: NamedDependency[Register],
+    trail: NamedDependency[Trail],
+) -> Response[str]:
+    """Made again from the books: the same page, with what came of it."""
+    if not ours(request):
+        return foreign(request)
+    account: Account | None = request.user
+    if account is None:
+        return gate(request, local(f"{PATH}/{number}"))
+    whose = visible(account, register)
+    try:
+        made = await books.again(pool, trail, account, number, whose)
+    except Unknown:
+        return await _shown(request, pool, number, whose)
+    return await _shown(request, pool, number, whose, made)
+
+
+async def _shown(
+    request: AnyRequest, pool: Pool, number: str, whose: Whose, made: Remade | None = None
+) -> Response[str]:
+    try:
+        found = await asyncio.to_thread(_read, pool, books.paper, number, whose)
+    except Unknown as error:
+        return page(request, "error.html", status=HTTPStatus.NOT_FOUND, code=HTTPStatus.NOT_FOUND, detail=error.detail)
+    return page(request, "statement.html", **view(found, made))
+
+
+def view(found: Paper, made: Remade | None = None) -> dict[str, Any]:
+    """What the page of one statement is made of."""
+    return {
+        "paper": found,
+        "statement": found.statement,
+        "parts": papers.parts(found.statement),
+        "about": papers.about(found)[2:],
+        "sums": papers.sums(found.statement),
+        "seller": papers.seller(found.statement.seller)[1:],
+        "check": papers.check(found),
+        "kinds": KINDS,
+        "reasons": REASONS,
+        "remarks": papers.remarks,
+        "reckoned": papers.reckoned,
+        "per_cent": papers.per_cent,
+        "free_of": free_of,
+        "made": made,
+    }
+
+
+def free_of(line: Line) -> int:
+    """Of its quantity, what costs nothing."""
+    return line.quantity if line.item_class == "government" or line.waived else line.free_quantity
+
+
+def _read(pool: Pool, work: Any, *values: Any) -> Any:
+    with pool.connection() as connection:
+        return work(connection, *values)
+
+
+ROUTES = [
+    Router(
+        path="/",
+        route_handlers=[listing, one, remake],
+        exception_handlers={KouanError: on_error, HTTPException: on_error},
+        include_in_schema=False,
+    )
+]

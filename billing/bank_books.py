@@ -1,0 +1,202 @@
+"""What the bank desk shows: receipts with what they pay, rows that could not be read, refunds to pay, payment notices.
+
+Read from the tables that the journal fills in the transaction of the fact (domain/migrations/0020_bank.sql), so what
+was just decided is there. Money is integer minor units (fen); times are UTC.
+"""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+import psycopg
+from psycopg.rows import dict_row
+
+from billing import drafting
+from domain import statement
+from domain.errors import Unknown
+from domain.statement import Holder, Seller
+
+Connection = psycopg.Connection[Any]
+State = Literal["waiting", "matched", "settled", "all"]
+RECEIPTS = """
+SELECT
+    receipt, account, serial, direction, amount_minor, currency, booked_at, payer, payer_account, text, matched_minor,
+    settled_minor, waiting_minor, imported_at, file_sha256, row, position,
+    coalesce((
+        SELECT json_agg(json_build_object(
+            'payment', payment, 'statement', statement, 'amount_minor', m.amount_minor, 'rule', rule, 'reason', reason,
+            'by', by, 'at', at, 'undone_at', undone_at, 'undone_why', undone_why
+        ) ORDER BY payment)
+        FROM bank_matches AS m WHERE m.receipt = r.receipt
+    ), '[]') AS matches
+FROM bank_receipts AS r
+WHERE position > %(after)s AND (%(receipt)s::text IS NULL OR receipt = %(receipt)s)
+  AND CASE %(state)s::text
+      WHEN 'waiting' THEN waiting_minor > 0 WHEN 'matched' THEN matched_minor > 0 WHEN 'settled' THEN settled_minor > 0
+      ELSE true
+  END
+ORDER BY position
+LIMIT %(limit)s
+"""
+UNREAD = "SELECT file_sha256, row, raw, zh, en, by, at FROM bank_unread ORDER BY at DESC, file_sha256, row LIMIT %s"
+REFUNDS = """
+SELECT
+    f.refund, f.payment, f.amount_minor, n.currency, f.credit_note, f.made_at, f.paid_at, f.receipt, n.statement,
+    r.payer AS payee, r.payer_account AS payee_account
+FROM bank_refunds AS f
+JOIN bank_notices AS n USING (notice)
+JOIN bank_matches AS m USING (payment)
+JOIN bank_receipts AS r ON r.receipt = m.receipt
+WHERE f.receipt IS NULL OR NOT %s
+ORDER BY f.made_at, f.refund
+"""
+NOTICE = """
+SELECT notice, statement, n.currency, n.total_minor, due_on, sent_at
+FROM bank_notices AS n JOIN issued_statements USING (statement)
+WHERE statement = %(statement)s AND sent_at IS NOT NULL AND status = 'open'
+  AND (%(holder)s::text IS NULL OR (holder = %(holder)s AND is_party = %(is_party)s))
+"""
+PAID = """
+SELECT
+    coalesce((
+        SELECT sum(amount_minor) FROM bank_matches WHERE statement = %(statement)s AND undone_at IS NULL
+    ), 0)::bigint
+    - coalesce((SELECT sum(amount_minor) FROM bank_refunds WHERE notice = %(notice)s), 0)::bigint,
+    coalesce((SELECT sum(amount_minor) FROM bank_credit_notes WHERE notice = %(notice)s), 0)::bigint
+"""
+ASKED = "SELECT line, item, description, amount_minor FROM bank_notice_lines WHERE notice = %s ORDER BY line"
+
+
+class MatchShown(msgspec.Struct, frozen=True, kw_only=True):
+    payment: str
+    statement: str
+    amount_minor: int
+    rule: str
+    reason: str
+    by: str
+    at: datetime
+    undone_at: datetime | None
+    undone_why: str
+
+
+class ReceiptShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement of our account. amount = matched + settled + waiting."""
+
+    receipt: str
+    account: str
+    serial: str
+    direction: str
+    amount_minor: int
+    currency: str
+    booked_at: datetime
+    payer: str
+    payer_account: str
+    text: str
+    matched_minor: int
+    settled_minor: int
+    waiting_minor: int
+    imported_at: datetime
+    file_sha256: str
+    row: int
+    position: int
+    matches: list[MatchShown]
+
+
+class UnreadShown(msgspec.Struct, frozen=True, kw_only=True):
+    file_sha256: str
+    row: int
+    raw: str
+    zh: str
+    en: str
+    by: str
+    at: datetime
+
+
+class RefundShown(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to pay back, to who had paid."""
+
+    refund: str  # to be written with the transfer: then it is found by itself
+    payment: str
+    amount_minor: int
+    currency: str
+    credit_note: str
+    made_at: datetime
+    paid_at: datetime | None
+    receipt: str | None
+    statement: str
+    payee: str
+    payee_account: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    line: int
+    item: str
+    description: str
+    amount_minor: int
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """付款通知书: what is to be paid, by when, on which account, and what to write with the transfer."""
+
+    notice: str
+    statement: str
+    reference: str  # to be written with the transfer
+    seller: Seller
+    holder: Holder
+    currency: str
+    total_minor: int
+    paid_minor: int
+    credited_minor: int
+    outstanding_minor: int
+    due_on: date
+    sent_at: datetime
+    lines: list[Asked]
+
+
+def receipts(
+    connection: Connection, *, state: State = "all", after: int = 0, limit: int = 200, receipt: str | None = None
+) -> list[ReceiptShown]:
+    """Movements behind a position, in the order in which they were imported."""
+    asked = {"state": state, "after": after, "limit": limit, "receipt": receipt}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(RECEIPTS, asked)]
+
+
+def unread(connection: Connection, limit: int = 500) -> list[UnreadShown]:
+    """Rows of the bank's files that could not be read, the newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [UnreadShown(**row) for row in cursor.execute(UNREAD, (limit,))]
+
+
+def refunds(connection: Connection, *, to_pay: bool = True) -> list[RefundShown]:
+    """Refunds that are to be paid out, or all."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [RefundShown(**row) for row in cursor.execute(REFUNDS, (to_pay,))]
+
+
+def notice(connection: Connection, number: str, *, holder: str | None = None, is_party: bool = False) -> Notice:
+    """The payment notice of a statement, of anybody's or of one holder's. Raises Unknown."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(NOTICE, {"statement": number, "holder": holder, "is_party": is_party}).fetchone()
+        if row is None:
+            raise Unknown(
+                f"没有付款通知 {number[:40]} / there is no payment notice {number[:40]}", statement=number[:40]
+            )
+        lines = [Asked(**each) for each in cursor.execute(ASKED, (row["notice"],))]
+    paid, credited = connection.execute(PAID, row).fetchone() or (0, 0)
+    document = statement.read(drafting.stored(connection, number))
+    return Notice(
+        notice=row["notice"],
+        statement=number,
+        reference=number,
+        seller=document.seller,
+        holder=document.holder,
+        currency=row["currency"],
+        total_minor=row["total_minor"],
+        paid_minor=paid,
+        credited_minor=credited,
+        outstanding_minor=row["total_minor"] - paid - credited,
+        due_on=row["due_on"],
+        sent_at=row["sent_at"],
+        lines=lines,
+    )
