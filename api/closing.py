@@ -125,15 +125,18 @@ def _check_turn(found: dict[str, Month], name: str) -> None:
 
 
 def close(books: Books, name: str, by: str, at: datetime) -> Act:
-    """Close a month that is reconciled and signed."""
+    """Close a month that is reconciled and signed; once reopened, reconciled and signed anew."""
 
     def decide(state: Period) -> Sequence[Fact]:
         checked = _reconciled(books, name)
+        signed = checked.signed
+        if signed is not None and state.reopened_at is not None and signed.happened_at <= state.reopened_at:
+            signed = None
         return period.close(
             state,
             open_breaks=len(checked.open()),
             accepted=tuple(sorted(key for key, each in checked.breaks.items() if each.state == "accepted")),
-            signed_by=checked.signed.by if checked.signed else "",
+            signed_by=signed.by if signed else "",
             by=by,
             at=at,
         )

@@ -29,7 +29,7 @@ from billing import fapiao as rows_of
 from billing import fapiao_books
 from billing.fapiao import COLUMNS, Request
 from billing.fapiao_books import Shown
-from billing.table import BOM, FORMULA
+from billing.table import BOM, FORMULA, inline
 from domain import catalogue, fapiao, invoice, period
 from domain.deciding import folded
 from domain.errors import Unknown
@@ -303,5 +303,5 @@ def workbook(found: Sequence[Request]) -> bytes:
         every = (row for request in found for row in rows_of.table(request))
         for place, row in enumerate(every, start=1):
             for at, (_, name) in enumerate(COLUMNS):
-                sheet.write_string(place, at, row[name])
+                sheet.write_string(place, at, inline(row[name]))
     return made.getvalue()

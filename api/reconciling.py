@@ -156,23 +156,26 @@ def _act(action: str, month: str, decision: Callable[[Reconciliation], Sequence[
 
 def run(books: Books, gateways: Sequence[Gateway], month: str, by: str, at: datetime) -> Act:
     """Compare a month whose statements are issued. Raises NotCutOff; Refused before they are, and once it is closed."""
-    _check_stage(books, month)
+    reopened_at = _reviewing(books, month).reopened_at
     told = _told(compare(books, gateways, month, at), month, by, at)
 
     def decide(state: Reconciliation) -> Sequence[Fact]:
-        return () if state.run is not None and _same(state.run, told) else (told,)
+        stands = state.run is not None and (reopened_at is None or state.run.happened_at > reopened_at)
+        return () if stands and state.run is not None and _same(state.run, told) else (told,)
 
     return _act("run", month, decide, f"{told.counts['breaks']} breaks")
 
 
-def _check_stage(books: Books, month: str) -> None:
+def _reviewing(books: Books, month: str) -> Period:
+    """The period, if it is being reviewed. Raises Refused."""
     with books.pool.connection() as connection:
         entries = books.writer.journal.stream(connection, period.stream(month))
-    stage = folded(Period(month), period.evolve)(entries).stage
-    if stage == "closed":
+    state = folded(Period(month), period.evolve)(entries)
+    if state.stage == "closed":
         raise Refused(f"{month} 已关账，须先重开 / {month} is closed: reopen it first", period=month)
-    if stage != "reviewing":
+    if state.stage != "reviewing":
         raise Refused(f"{month} 尚未出账单 / the statements of {month} are not issued yet", period=month)
+    return state
 
 
 def _same(run: Reconciled, other: Reconciled) -> bool:

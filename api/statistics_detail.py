@@ -26,6 +26,7 @@ from api.settings import Settings
 from api.statistics import MeasureTold, TooWide, months
 from api.way_out import Looking, WayOut
 from api.words import Pair
+from billing.table import inline
 from domain import places
 from domain.errors import Unknown
 from projections import runner, statistics, statistics_detail, suppression
@@ -288,7 +289,7 @@ def _xlsx(made: Details) -> bytes:
         for row, cells in enumerate(_rows(made)):
             for at, cell in enumerate(cells):
                 if isinstance(cell, str):
-                    sheet.write_string(row, at, cell)
+                    sheet.write_string(row, at, inline(cell))
                 elif cell is not None:
                     sheet.write_number(row, at, cell)
     return file.getvalue()

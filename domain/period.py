@@ -178,6 +178,7 @@ class Period(msgspec.Struct, frozen=True):
     stage: Stage = "open"
     cut_off_at: datetime | None = None
     closed_at: datetime | None = None
+    reopened_at: datetime | None = None
     asked: ReopeningAsked | None = None  # to be reopened, and nobody agreed yet
 
 
@@ -193,8 +194,8 @@ def evolve(period: Period, happened: Fact) -> Period:
             return replace(period, stage="closed", closed_at=at, asked=None)
         case ReopeningAsked():
             return replace(period, asked=happened)
-        case PeriodReopened():
-            return replace(period, stage="reviewing", asked=None)
+        case PeriodReopened(happened_at=at):
+            return replace(period, stage="reviewing", asked=None, reopened_at=at)
         case _:
             raise AssertionError(happened)
 

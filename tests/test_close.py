@@ -110,6 +110,8 @@ def test_reopening_takes_a_second_person_and_a_reason_and_leaves_what_was_issued
     assert (shown(books, PAST)["stage"], shown(books, PAST)["reopening"]) == ("reviewing", None)
     assert act(books, PAST, "statements").json()["new"] is False
     assert books.rows("SELECT statement, sha256 FROM issued_statements") == issued
+    assert "尚未签字" in act(books, PAST, "close").json()["detail"]
+    signed(books, PAST)
     assert act(books, PAST, "close").status_code == 202
 
 

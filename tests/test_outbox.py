@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.pool import open_pool
 from billing import giving_back, invoicing
+from billing.bank import BankGateway
 from billing.giving_back import Request
 from billing.ordering import NothingToCollect
 from billing.outbox import lead
@@ -246,6 +248,26 @@ def test_one_process_works_at_a_time(books: Books) -> None:
         deadline = time.monotonic() + 60
         while not lead(another):  # the server notices by and by
             assert time.monotonic() < deadline
+
+
+@pytest.mark.slow
+def test_a_crash_at_any_seam_leaves_one_payment_notice_of_the_bank(many: Books) -> None:
+    with open_pool(many.node.conninfo) as pool:
+        for place, number in enumerate(many.numbers, start=1):
+            many.ask("bank", number)
+            fuse = Fuse(place)
+            try:
+                many.work(BankGateway(pool), fuse=fuse)
+            except Crash:
+                many.work(BankGateway(pool), NOW + PAUSE)
+            [notice] = BankGateway(pool).find_invoices(number)
+            payable = many.document(number).payable_minor
+            assert (notice.status, notice.total_minor, len(notice.lines)) == ("open", payable, 1)
+            assert [type(each) for each in many.told(number)] == [InvoiceSent]
+            if len(fuse.names) < place:
+                break
+        else:
+            pytest.fail("there are more seams than statements")
 
 
 # --- what differs stops ---

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from api.identity import Account
 from api.main import kouan
 from billing.spreadsheet import to_xlsx
 from billing.table import Column, Sheet, inline
@@ -257,7 +256,6 @@ def test_finance_of_the_node_alone_gets_it_once_the_month_is_cut_off(node: Node)
         "/problems/period-not-cut-off",
     )
     assert node.get("/v1/periods/2026-13/workbook", "finance").status_code == 422
-    node.open("theirs", Account("theirs", "finance", "某企业财务", "Theirs", party="91320000MA0000277B"))
 
 
 def test_the_terminal_writes_the_same_file(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 
 from api import export
 from api.exporting.columns import Column, Value
+from billing.table import inline
 
 Format = Literal["parquet", "csv", "xlsx"]
 MEDIA: dict[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": export.CSV, "xlsx": export.XLSX}
@@ -102,8 +103,7 @@ class _Xlsx:
             for at, value in enumerate(row):
                 cell = _cell(value)
                 if isinstance(cell, str):
-                    shown = cell if len(cell) <= export.CELL_MAX else f"{cell[: export.CELL_MAX - 1]}…"
-                    self._sheet.write_string(self._row, at, shown)
+                    self._sheet.write_string(self._row, at, inline(cell))
                 elif cell is not None:
                     self._sheet.write_number(self._row, at, cell)
 
