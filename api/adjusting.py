@@ -49,7 +49,7 @@ SELECT EXISTS (SELECT FROM issued_statements WHERE holder = %(holder)s AND is_pa
     OR EXISTS (SELECT FROM usage_entries WHERE holder = %(holder)s AND (party <> '') = %(is_party)s)
     OR CASE WHEN %(is_party)s
         THEN EXISTS (SELECT FROM commerce_events WHERE originator_id = 'party:' || %(holder)s)
-        ELSE EXISTS (SELECT FROM accounts WHERE account = %(holder)s)
+        ELSE EXISTS (SELECT FROM accounts WHERE account = %(holder)s AND party = '')
     END
 """
 

@@ -69,6 +69,26 @@ def latest(found: dict[str, Month]) -> str | None:
     return max(found, default=None)
 
 
+FIRST = """
+SELECT state FROM commerce_events
+WHERE topic IN ('delivery.made', 'delivery.accepted', 'subscription.made')
+ORDER BY notification_id LIMIT 1
+"""
+
+
+def first(connection: psycopg.Connection[Any]) -> str | None:
+    """The month in which anything was used or ordered for the first time: none behind it may be left out."""
+    row = connection.execute(FIRST).fetchone()
+    return period.month_of(fact.decode(row[0]).happened_at) if row else None
+
+
+def _check_first(begun: str | None, name: str) -> None:
+    if begun is not None and name > begun:
+        raise OutOfTurn(
+            f"{begun} 已有用量，须先截止 / there is usage in {begun}: cut that one off first", period=name, next=begun
+        )
+
+
 def _act(action: str, name: str, decision: Callable[[Period], Sequence[Fact]], detail: str = "") -> Act:
     return Act(f"period.{action}", period.stream(name), folded(Period(name), period.evolve), decision, detail)
 
@@ -81,6 +101,8 @@ def cut_off(books: Books, name: str, by: str, at: datetime) -> Act:
     with books.connect() as connection:
         found = months(connection)
         last = latest(found)
+        if last is None:
+            _check_first(first(connection), name)
 
         def decide(state: Period) -> Sequence[Fact]:
             return period.cut_off(state, latest=last, by=by, at=at)

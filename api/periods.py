@@ -70,8 +70,8 @@ def read(pool: Pool, now: datetime) -> Periods:
     """Every month that was cut off, and the open one, as the journal has them."""
     with pool.connection() as connection:
         found = closing.months(connection)
-    last = closing.latest(found)
-    turn = period.following(last) if last else period.month_of(now)
+        last = closing.latest(found)
+        turn = period.following(last) if last else closing.first(connection) or period.month_of(now)
     return Periods(turn, [shown(each) for each in (*found.values(), Month(period.Period(turn)))])
 
 

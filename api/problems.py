@@ -276,6 +276,13 @@ def on_data_error(request: Request[Any, Any, Any], error: psycopg.DataError) -> 
     return respond(Problem("/problems/malformed", Malformed.title, MALFORMED_STATUS, detail, request.url.path))
 
 
+def on_integrity_error(request: Request[Any, Any, Any], error: psycopg.IntegrityError) -> Response[bytes]:
+    """Somebody was faster, and the database holds the rule."""
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    said = str(error).partition("\n")[0]
+    return on_kouan_error(request, Refused(f"与已有记录冲突 / it conflicts with what is recorded: {said}"))
+
+
 def on_database_away(request: Request[Any, Any, Any], error: psycopg.OperationalError) -> Response[bytes]:
     """The database cannot be reached, or takes too long: nothing was handed over, and asking again may help."""
     log.warning("%s %s: %s", request.method, request.url.path, error)
@@ -300,6 +307,7 @@ HANDLERS: dict[type[Exception] | int, Any] = {
     KouanError: on_kouan_error,
     HTTPException: on_http_exception,
     psycopg.DataError: on_data_error,
+    psycopg.IntegrityError: on_integrity_error,
     psycopg.OperationalError: on_database_away,
     Exception: on_exception,
 }

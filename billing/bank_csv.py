@@ -40,7 +40,7 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("out", "借", "支", "支出", "借方", "debit", "dr", "d", "-"), "out"),
 }
 YUAN = {"", "cny", "rmb", "人民币", "156", "01"}
-AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d{1,2})0*)?")
+AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.(\d{1,2})0{0,18})?")
 DAY = re.compile(r"(20\d\d)(?:(\d\d)(\d\d)|[-/.年](\d{1,2})[-/.月](\d{1,2})日?)(?:[T ]?(\d{1,2}:?\d{2}(?::?\d{2})?))?")
 HOUR = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2}))?")
 ROWS_MAX = 100_000

@@ -47,6 +47,7 @@ WHERE waiting_minor > 0 AND position > %s
   AND NOT EXISTS (SELECT FROM bank_matches AS m WHERE m.receipt = r.receipt AND undone_at IS NOT NULL)
 ORDER BY position LIMIT 500
 """
+ASKED = "SELECT 1 FROM bank_notices WHERE statement = %s AND status = 'open'"
 TO_PAY = "SELECT amount_minor FROM bank_refunds WHERE refund = %s AND receipt IS NULL"
 OUT = "SELECT refund, amount_minor FROM bank_refunds WHERE upper(refund) = %s AND receipt IS NULL"
 CURRENCY = "SELECT currency FROM issued_statements WHERE statement = %s"
@@ -182,6 +183,8 @@ def _self_explaining(connection: Connection, writer: Writer, row: _Waiting, by: 
         return False
 
     def paid_out(receipt: Receipt) -> Told:
+        if connection.execute(TO_PAY, (found,)).fetchone() is None:
+            raise NotMatchable(f"{found} 已付 / {found} is paid already", receipt=row.receipt, refund=found)
         return bank_receipt.pay_out(receipt, found, row.minor, rule="reference", by=by, at=at), ()
 
     matched = matching(connection, writer, found, row.minor, by=by, at=at, reason=None)
@@ -226,6 +229,12 @@ def matching(
         if row is None:
             raise Unknown(
                 f"没有账单 {statement[:40]} / there is no statement {statement[:40]}", statement=statement[:40]
+            )
+        if connection.execute(ASKED, (statement,)).fetchone() is None:  # void at once, in the journal a moment later
+            raise NotMatchable(
+                f"账单 {statement} 没有待付的付款通知 / nothing is asked to be paid for statement {statement}",
+                receipt=receipt.id,
+                statement=statement,
             )
         owed = _invoice(connection, writer, statement)
         minor = min(receipt.waiting_minor, owed.outstanding_minor) if amount_minor is None else amount_minor

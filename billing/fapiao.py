@@ -76,17 +76,19 @@ def prepare(
     kind: Kind,
     buyer: Title,
     classes: Mapping[str, ItemClassified],
+    credited_minor: int = 0,
 ) -> Request:
-    """The request of a statement. Raises NoFapiao if it has nothing to be paid."""
-    if document.payable_minor <= 0:
+    """The request of a statement, less its credit notes. Raises NoFapiao if it has nothing to be paid."""
+    owed = document.payable_minor - credited_minor
+    if owed <= 0:
         raise NoFapiao(
             f"账单 {document.number} 无应付金额，不开票 / statement {document.number} has nothing to pay: no fapiao",
             statement=document.number,
         )
-    charges = _spread(document)
+    charges = _spread(document, credited_minor)
     rows = tuple(row for charge in charges for row in _rows(charge, classes.get(charge.line.item)))
     net, tax = sum(row.net_minor for row in rows), sum(row.tax_minor for row in rows)
-    assert net + tax == document.payable_minor, document.number
+    assert net + tax == owed, document.number
     items = {charge.line.item for charge in charges}
     return Request(
         serial=serial,
@@ -107,12 +109,12 @@ def prepare(
     )
 
 
-def _spread(document: Statement) -> list[_Charge]:
+def _spread(document: Statement, credited_minor: int) -> list[_Charge]:
     """Credits taken from charges: of the same item and rate first, then of the same rate, then of any."""
     paid = [line for line in document.lines if line.item_class == "commercial" and line.amount_minor > 0]
     credits_ = [(line, -line.amount_minor) for line in document.lines if line.amount_minor < 0]
     less = [0] * len(paid)
-    for line, minor in (*credits_, (None, -document.brought_forward_minor)):
+    for line, minor in (*credits_, (None, credited_minor - document.brought_forward_minor)):
         for at in sorted(range(len(paid)), key=lambda at, line=line: (_far(line, paid[at]), at)):  # type: ignore[misc]
             taken = min(minor, paid[at].amount_minor - less[at])
             less[at], minor = less[at] + taken, minor - taken  # noqa: PLW2901

@@ -144,6 +144,7 @@ def buyer_of(document: Statement) -> Title:
 def prepared(connection: Connection, number: str, *, serial: str, kind: Kind, buyer: Title) -> Request:
     """The request of a statement that was issued. Raises Unknown, NoFapiao."""
     raw = drafting.stored(connection, number)
+    [credited] = connection.execute(CREDITED, (f"invoice:{number}",)).fetchone() or (0,)
     return fapiao.prepare(
         statement.read(raw),
         statement.digest(raw),
@@ -151,12 +152,14 @@ def prepared(connection: Connection, number: str, *, serial: str, kind: Kind, bu
         kind=kind,
         buyer=buyer,
         classes=classes(connection),
+        credited_minor=credited,
     )
 
 
 def requests(connection: Connection, *, month: str | None = None, number: str | None = None) -> list[Request]:
     """What was asked for and not answered yet: of a month, or of one statement."""
-    waiting = [each.waiting for each in listed(connection, month=month, number=number) if each.waiting]
+    found = listed(connection, month=month, number=number)
+    waiting = [each.waiting for each in found if each.waiting and each.payable_minor > each.credited_minor]
     return [
         prepared(connection, each.statement, serial=each.serial, kind=each.kind, buyer=each.buyer) for each in waiting
     ]

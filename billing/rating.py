@@ -5,8 +5,6 @@ holds for their sum. Amounts are whole by construction: a price is a whole numbe
 month. What is rounded at all is rounded once, half up, on the line: `half_up`, of the tax that an amount includes.
 """
 
-from math import ceil
-
 import msgspec
 
 from domain.pricing import ALL_OF_IT, Payer, Pricing
@@ -44,7 +42,7 @@ def _amount(rule: Pricing, quantity: int) -> tuple[int, str]:
     if rule.model == "unit":
         return quantity * rule.price_minor, f"{quantity} x {rule.price_minor}"
     if rule.model == "package":
-        packages = ceil(quantity / rule.package)
+        packages = -(-quantity // rule.package)  # a begun one counts
         return packages * rule.price_minor, f"{packages} x {rule.price_minor}"
     if rule.model == "volume":
         price = next(tier.price_minor for tier in rule.tiers if tier.up_to is None or quantity <= tier.up_to)

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from billing.found import Found, both, delivery, line_path, statement_path
 from billing.rating import rate
 from billing.reconcile_invoices import invoices
@@ -79,7 +81,7 @@ class Rates:
     def worth(self, key: Key, count: Count) -> tuple[int, int]:
         """List price and amount of what a line counts, by the published price alone. Without one it is nothing."""
         price, before = self.of(key), self.earlier.get(key, Count())
-        if price is None or not count.deliveries + count.quantity + count.reversed:
+        if price is None or not count.deliveries + count.quantity + count.reversed + count.standing:
             return 0, 0
         posted = self.net(key, before)
         after = rate(price.rule, posted + self.net(key, count))
@@ -152,7 +154,8 @@ def _used(ours: Ours, placed: list[Placed], rates: Rates) -> Iterator[Found]:
             sum(each.line.quantity for each in on),
             sum(each.line.reversed_quantity for each in on),
         )
-        if billed in counted or (not on and tally is not None and tally.ledger == Count()):
+        unbilled = not on and tally is not None and tally.ledger.standing > 0  # no units tell that it is missing
+        if (billed in counted and not unbilled) or (not on and tally is not None and tally.ledger == Count()):
             continue  # or the join before has told of it
         yield _unlike(key, counted[0], billed, on, rates)
 
@@ -165,7 +168,8 @@ def _billable(key: Key, count: Count, rates: Rates) -> Count:
 
 def _unlike(key: Key, counted: Count, billed: Count, on: list[Placed], rates: Rates) -> Found:
     less = (
-        billed.deliveries < counted.deliveries
+        not on
+        or billed.deliveries < counted.deliveries
         or billed.quantity < counted.quantity
         or billed.reversed > counted.reversed
     )
@@ -176,7 +180,7 @@ def _unlike(key: Key, counted: Count, billed: Count, on: list[Placed], rates: Ra
         holder=key.holder,
         statement=number,
         line=no,
-        ours_minor=rates.worth(key, counted)[1],
+        ours_minor=rates.worth(key, msgspec.structs.replace(counted, standing=int(not on)))[1],  # a flat price
         theirs_minor=sum(each.line.whole_minor for each in on),
         detail=f"计量 {counted.deliveries} 次 {counted.quantity} 单位，账单 {len(on)} 行 {billed.deliveries} 次"
         f" {billed.quantity} 单位 / metered {counted.deliveries} deliveries, {counted.quantity} units; on"
@@ -252,7 +256,8 @@ def _lines(placed: list[Placed], charged_free: set[tuple[str, int]], rates: Rate
 def _priced(line: Billed, first_at: datetime | None, rates: Rates) -> tuple[Code, tuple[str, str], int] | None:
     """A line against its published price, by what it counts itself; None: they agree."""
     price = rates.of(line.key)
-    listed, amount = rates.worth(line.key, Count(line.deliveries, line.quantity, line.reversed_quantity))
+    # the line is there, so something was posted; only a flat price is worth anything without units
+    listed, amount = rates.worth(line.key, Count(line.deliveries, line.quantity, line.reversed_quantity, standing=1))
     if price is None or (first_at is not None and first_at < price.effective_from):
         said = ("使用时未公示或未生效", "not published, or not in force when it was used")
         return "above_published_price", said, amount

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from billing.metering import measure
+from billing.metering import STANDING, measure
 from billing.snapshots import EXAMPLES_MAX, Count, Gap, Key, Tally
 from domain import fact, period
 from domain.delivery import Measured
@@ -196,14 +196,16 @@ def _merged(ours: Iterable[Reading], theirs: Iterable[Reading]) -> Iterator[tupl
 class _Sum:
     """A count or a gap in the making."""
 
-    __slots__ = ("deliveries", "examples", "quantity", "reversed")
+    __slots__ = ("deliveries", "examples", "quantity", "reversed", "standing")
 
     def __init__(self) -> None:
-        self.deliveries = self.quantity = self.reversed = 0
+        self.deliveries = self.quantity = self.reversed = self.standing = 0
         self.examples: list[str] = []
 
     def take(self, reading: Reading) -> None:
-        if reading.quantity >= 0:
+        if reading.meter == STANDING:
+            self.standing += 1
+        elif reading.quantity >= 0:
             self.deliveries += 1
             self.quantity += reading.quantity
         else:
@@ -216,7 +218,7 @@ class _Sum:
             self.examples.append(name)
 
     def count(self) -> Count:
-        return Count(self.deliveries, self.quantity, self.reversed)
+        return Count(self.deliveries, self.quantity, self.reversed, self.standing)
 
     def gap(self) -> Gap:
         return Gap(self.deliveries, self.quantity, tuple(self.examples))

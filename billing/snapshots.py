@@ -44,6 +44,7 @@ class Count(msgspec.Struct, frozen=True):
     deliveries: int = 0  # readings that are not below zero
     quantity: int = 0  # their units
     reversed: int = 0  # units that sources took back, above zero
+    standing: int = 0  # charges that fell due without use: no deliveries
 
 
 class Gap(msgspec.Struct, frozen=True):

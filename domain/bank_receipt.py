@@ -241,6 +241,13 @@ def _check_waiting(receipt: Receipt, amount_minor: int) -> None:
 
 def _check_invoice(receipt: Receipt, invoice: Invoice, amount_minor: int) -> None:
     name = invoice.statement
+    if invoice.sent_at is not None and invoice.provider != PROVIDER:
+        raise NotMatchable(
+            f"账单 {name} 由 {invoice.provider} 收款，须先作废再改由银行收 / statement {name} is collected by "
+            f"{invoice.provider}: void that invoice first",
+            receipt=receipt.id,
+            statement=name,
+        )
     if invoice.sent_at is None or invoice.voided:
         raise NotMatchable(
             f"账单 {name} 没有待付的付款通知 / nothing is asked to be paid for statement {name}",

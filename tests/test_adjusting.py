@@ -119,6 +119,11 @@ def test_what_cannot_be_adjusted_is_told_so(books: Node, wrong: dict[str, Any], 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_who_belongs_to_a_party_is_no_holder_of_its_own(books: Node) -> None:
+    books.open("ann", Account("ann", "enterprise", "安", "Ann", party="91320000MA0000277B"))
+    assert post(books, PATH, **{**GIVEN, "holder": "ann"}).status_code == 404
+
+
 def test_one_that_is_not_there_is_not_found(books: Node) -> None:
     assert books.get(f"{PATH}/A-0", "finance").status_code == 404
     assert post(books, f"{PATH}/A-0/approve").status_code == 404

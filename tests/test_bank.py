@@ -304,6 +304,8 @@ def test_titles_of_banks_are_known_and_others_are_told() -> None:
         ("1,2026-10-01,0.00,in", "exactly one amount"),
         ("1,2026-10-01,1,sideways", "is not known"),
         ("1,2026-10-01,99999999999999999,in", "too large"),
+        (f"1,2026-10-01,{'9' * 5_000},in", "cannot be read"),
+        (f"1,2026-10-01,1.00{'0' * 5_000},in", "cannot be read"),
     ],
 )
 def test_doubtful_rows_are_not_booked(cells: str, why: str) -> None:

@@ -73,7 +73,7 @@ def billed(node: Node, month: str = PAST) -> None:
 
 
 def test_a_month_is_cut_off_billed_reconciled_and_closed(books: Node) -> None:
-    assert shown(books, NOW)["stage"] == "open"
+    assert shown(books, PAST)["stage"] == "open"  # where something was used first
     assert act(books, PAST, "statements").json()["type"] == "/problems/period-not-cut-off"
     billed(books)
     assert {name: shown(books, PAST)[name] for name in ("stage", "stage_zh", "statements", "total_minor")} == {
@@ -121,6 +121,17 @@ def test_statements_are_issued_one_month_after_another(books: Node) -> None:
     refused = act(books, PAST, "statements")
     assert (refused.status_code, refused.json()["facts"]["next"]) == (409, BEFORE)
     assert [act(books, month, "statements").status_code for month in (BEFORE, PAST)] == [202, 202]
+
+
+def test_months_before_the_first_use_are_empty_and_may_be_cut_off(books: Node) -> None:
+    assert act(books, period.preceding(period.preceding(BEFORE)), "cut-off").status_code == 202
+
+
+def test_the_first_cut_off_is_of_the_month_of_the_first_use(closed_node: Node) -> None:
+    closed_node.decide("commerce", "metering:a", made(inside(BEFORE), 50))
+    refused = act(closed_node, PAST, "cut-off")
+    assert (refused.status_code, refused.json()["facts"]["next"]) == (409, BEFORE)
+    assert [act(closed_node, month, "cut-off").status_code for month in (BEFORE, PAST)] == [202, 202]
 
 
 def test_statements_wait_for_usage_to_be_counted(books: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,8 +196,9 @@ def _paper(amount: int) -> Statement:
     return _document([_line(1, amount, quantity=1)])
 
 
-def prepared(document: Statement, **classes: ItemClassified) -> rows_of.Request:
-    return rows_of.prepare(document, "00", serial="FP-1", kind="ordinary", buyer=Title(name="货主"), classes=classes)
+def prepared(document: Statement, credited_minor: int = 0, **classes: ItemClassified) -> rows_of.Request:
+    told: dict[str, Any] = {"serial": "FP-1", "kind": "ordinary", "buyer": Title(name="货主"), "classes": classes}
+    return rows_of.prepare(document, "00", **told, credited_minor=credited_minor)
 
 
 def test_a_row_is_split_into_net_and_tax_and_shows_the_price_without_tax() -> None:
@@ -224,20 +225,23 @@ def test_a_credit_stands_as_a_discount_behind_what_it_takes_from() -> None:
 def test_what_has_nothing_to_be_paid_needs_no_fapiao() -> None:
     with pytest.raises(NoFapiao):
         prepared(_document([_line(1, 5)], brought=-5))
+    with pytest.raises(NoFapiao):
+        prepared(_document([_line(1, 5)]), credited_minor=5)
 
 
 @given(
     amounts=st.lists(st.tuples(st.integers(-500, 1_000), RATES, st.sampled_from(["a", "b"])), min_size=1, max_size=8),
     brought=st.integers(-300, 0),
+    credited=st.integers(0, 200),
 )
 def test_rows_always_come_to_what_is_payable_and_no_row_takes_more_than_there_is(
-    amounts: list[tuple[int, int, str]], brought: int
+    amounts: list[tuple[int, int, str]], brought: int, credited: int
 ) -> None:
     document = _document([_line(no, minor, rate, item) for no, (minor, rate, item) in enumerate(amounts, 1)], brought)
-    if not document.payable_minor:
+    if document.payable_minor <= credited:
         return
-    request = prepared(document)
-    assert request.net_minor + request.tax_minor == request.total_minor == document.payable_minor
+    request = prepared(document, credited)
+    assert request.net_minor + request.tax_minor == request.total_minor == document.payable_minor - credited
     for no in {row.line for row in request.rows}:
         own = [row for row in request.rows if row.line == no]
         assert sum(row.gross_minor for row in own) >= 0

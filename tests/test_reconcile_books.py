@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -23,6 +24,7 @@ from billing.snapshots import digest
 from domain import invoice
 from domain.invoice import RefundMade
 from domain.reconciliation import Break
+from domain.standing import ChargeFellDue
 from tests.bank_world import FIRST, SECOND, SENT, asked, billed, file, gateway, row
 from tests.fixtures_node import Node
 from tests.test_usage import END, SEPTEMBER, made
@@ -219,6 +221,31 @@ def test_finance_runs_assigns_accepts_and_a_second_person_signs(billed_node: Nod
     assert (found["signed_by"], found["accepted"], found["breaks"][0]["owner"]) == ("second", 1, "王会计")
     assert post(node, f"/v1/periods/{MONTH}/close").status_code == 202
     assert post(node, PATH).status_code == 409  # closed
+
+
+def test_a_flat_price_is_no_difference_with_use_and_without_and_its_missing_line_is_one(node: Node) -> None:
+    last = END - timedelta(microseconds=1)
+    flat: dict[str, Any] = {"item": "statistics.detail", "tariff": "statistics.detail/sample-2026"}
+    for account in ("mover", "trader"):
+        due = ChargeFellDue(
+            happened_at=last, recorded_at=END, subscription=account, account=account, party="", period=MONTH, **flat
+        )
+        node.decide("commerce", f"standing:{account}", due)
+    node.decide("commerce", "metering:a", made(SEPTEMBER, 3, **flat, item_class="commercial"))
+    billed(node)
+    for number in (FIRST, SECOND):
+        asked(node, number)
+    assert breaks(node) == []
+    with opened(node.conninfo) as books, books.connect() as connection, gateway(node) as bank:
+        provider = taking.provider(connection, [bank], MONTH, END)
+        papers = taking.statements(connection, MONTH)
+        [trader] = [each for each in papers.papers if each.holder == "trader"]
+        left = tuple(line for line in trader.lines if line.item != "statistics.detail")
+        without = msgspec.structs.replace(trader, lines=left)
+        forged = tuple(without if each is trader else each for each in papers.papers)
+        found = reconcile(taking.ours(connection, MONTH), msgspec.structs.replace(papers, papers=forged), provider)
+    unrated = [each.ours_minor for each in found if each.code == "unrated_usage"]
+    assert unrated == [20_000]
 
 
 def test_before_the_statements_there_is_nothing_to_reconcile(node: Node) -> None:
