@@ -230,6 +230,20 @@ async def refund(
     return await _answered(request, desk, "invoice.refund", number, work, detail)
 
 
+@post("/v1/invoices/{number:str}/withdraw", guards=FINANCE, tags=["settle"], opt=OPT)
+async def withdraw(
+    request: AnyRequest, number: FromPath[str], data: JSONBody[Because], desk: NamedDependency[Desk]
+) -> Response[bytes]:
+    """Give up voiding, credits and refunds that have stopped: they never go on, and their amount is free again."""
+
+    def work(key: UUID, by: str) -> bool:
+        asked = Request(statement=number, id=key, reason=data.reason, by=by)
+        with desk.pool.connection() as connection:
+            return giving_back.withdraw(connection, asked, at=datetime.now(UTC))
+
+    return await _answered(request, desk, "invoice.withdraw", number, work, data.reason)
+
+
 async def _answered(  # noqa: PLR0917  what an act is made of
     request: AnyRequest,
     desk: Desk,
@@ -254,4 +268,4 @@ async def _answered(  # noqa: PLR0917  what an act is made of
     return await idempotency.once(desk.pool, idempotency.ask(request, account.account, named, body), work)
 
 
-ROUTES = (send_one, send_month, enter_address, listed, one, resume, again, void, credit, refund)
+ROUTES = (send_one, send_month, enter_address, listed, one, resume, again, void, credit, refund, withdraw)

@@ -37,6 +37,7 @@ TROUBLE_SECONDS = 10.0
 STEPS = 10  # at a time: who is asked to stop does so within a few calls of the provider
 SWEEP_HOUR = 2  # of the night, in the period's zone
 SINCE_DAYS_MAX = 400
+SWEEP_AGAIN = timedelta(minutes=15)  # after one that failed
 
 COUNTS = """
 SELECT 'invoice', provider, state, count(*) FROM gateway_invoices GROUP BY provider, state
@@ -76,16 +77,34 @@ class Payer:
     def __init__(self, connection: psycopg.Connection[Any], journal: Journal, served: list[Gateway]) -> None:
         self.outboxes = [Outbox(connection, journal, each) for each in served]
         self.inboxes = [Inbox(connection, journal, each) for each in served]
+        self._not_before: dict[str, datetime] = {}  # provider -> when it is swept again, after a sweep that failed
 
     def turn(self, at: datetime) -> int:
         """Take some of what is due of each, money that came in first. How many steps and notices were taken."""
         told = sum(each.run(at, STEPS) for each in self.inboxes)
         return told + sum(each.run(at, STEPS) for each in self.outboxes)
 
-    def sweep(self, at: datetime, since: datetime | None = None, *, due_only: bool = False) -> list[Swept]:
+    def sweep(self, at: datetime, since: datetime | None = None) -> list[Swept]:
         """Look for what nobody told. Raises what a gateway raises."""
-        asked = [each for each in self.inboxes if not due_only or due(each.swept_until(), at)]
-        return [each.sweep(at, since) for each in asked]
+        return [each.sweep(at, since) for each in self.inboxes]
+
+    def nightly(self, at: datetime) -> None:
+        """Sweep where the night has come. One that fails holds up nothing, and is tried again a while later."""
+        for each in self.inboxes:
+            provider = each.gateway.provider
+            if at < self._not_before.get(provider, at) or not due(each.swept_until(), at):
+                continue
+            self._not_before[provider] = at + SWEEP_AGAIN
+            try:
+                swept = each.sweep(at)
+            except psycopg.Error:  # of the connection on which all the rest goes too
+                raise
+            except GatewayError as error:
+                log.warning("sweep of %s: %s", provider, error.detail)
+            except Exception:
+                log.exception("sweep of %s", provider)
+            else:
+                log.info("sweep since %s: %s notices, %s movements", swept.since, swept.events, swept.movements)
 
 
 def due(last: datetime | None, at: datetime) -> bool:
@@ -132,11 +151,7 @@ def serve(conninfo: str, settings: Settings, over: threading.Event) -> None:
 def _turn_over(payer: Payer, over: threading.Event) -> None:
     while not over.is_set():
         at = datetime.now(UTC)
-        try:
-            for swept in payer.sweep(at, due_only=True):
-                log.info("sweep since %s: %s notices, %s movements", swept.since, swept.events, swept.movements)
-        except GatewayError as error:
-            log.warning("sweep: %s", error.detail)
+        payer.nightly(at)
         if not payer.turn(at):
             over.wait(POLL_SECONDS)
 

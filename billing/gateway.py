@@ -96,6 +96,7 @@ class ProviderPayment(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     of: str = ""  # of a refund or a reversal, the payment
     credit_note: str = ""  # of a refund, the credit note on which it rests
+    key: str = ""  # of the step that made it; "": none of ours did
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +135,7 @@ class Declined(GatewayError):
 
 
 class Later(GatewayError):
-    """Too many requests, or the provider is away before anything was sent: nothing happened, try later."""
+    """Too many requests, a key that is not taken, or nobody there to ask: nothing happened, try later."""
 
     slug = "gateway-later"
     title = "The payment provider asks to wait"
@@ -149,10 +150,10 @@ class Gateway(Protocol):
     provider: str  # of domain/invoice.PROVIDERS
 
     def find_customer(self, customer: Customer) -> str | None:
-        """The provider's id of a customer that was made for this holder before."""
+        """The provider's id of a customer that was made for this holder before and is not deleted."""
 
     def make_customer(self, customer: Customer, *, key: str) -> str:
-        """Its id."""
+        """Its id; never that of one that is deleted, whatever was made under the key before."""
 
     def find_invoices(self, statement: str) -> list[ProviderInvoice]:
         """Every invoice that names this statement, void ones too; read through, not from an index that lags."""

@@ -15,6 +15,7 @@ import psycopg
 
 from billing.gateway import Declined, Event, Gateway, GatewayError, ProviderInvoice, ProviderPayment
 from billing.outbox import movement_id, pause, told_line, write
+from billing.sending import made_under
 from domain import invoice
 from domain.fact import Fact
 from domain.intent import NewFact
@@ -73,7 +74,7 @@ UPDATE gateway_inbox SET state = 'waiting', next_at = %s WHERE provider = %s AND
 """
 OURS = "SELECT provider, invoice, state FROM gateway_invoices WHERE statement = %s"
 BY_US = """
-SELECT step, amount_minor FROM gateway_steps
+SELECT step, key FROM gateway_steps
 WHERE statement = %s AND step IN ('credit', 'refund', 'void') AND state = 'started'
 """
 VOIDED = "UPDATE gateway_invoices SET state = 'voided' WHERE statement = %s AND state <> 'voided'"
@@ -213,7 +214,7 @@ class Inbox:
             return []  # made again since
         if row[:2] != (provider, found.ref):
             raise Odd(f"账单 {number} 在支付方另有 {found.ref} / {number} has another invoice there: {found.ref}")
-        begun = [(str(step), minor) for step, minor in self.connection.execute(BY_US, (number,))]
+        begun = [(str(step), str(key)) for step, key in self.connection.execute(BY_US, (number,))]
         state = Invoice(number)
         for entry in self.journal.stream(self.connection, invoice.stream(number)):
             state = invoice.evolve(state, entry.fact)
@@ -298,25 +299,26 @@ def news(
     moved: Iterable[ProviderPayment],
     *,
     provider: str,
-    begun: Sequence[tuple[str, int | None]] = (),
+    begun: Sequence[tuple[str, str]] = (),
     at: datetime,
 ) -> Iterator[NewFact]:
     """Facts about what the provider shows and the journal does not have, in an order in which they make sense.
 
-    `begun`: what we asked for ourselves and do not know the end of (step, amount); the outbox will tell of it, with who
+    `begun`: what we asked for ourselves and do not know the end of (step, key); the outbox will tell of it, with who
     and why.
     """
-    own = {("credit_note" if step == "credit" else step, minor) for step, minor in begun}
     each_in_turn = sorted(moved, key=lambda each: (ORDER.index(each.kind), each.at, each.ref))
     paid = {each.ref: each.amount_minor for each in each_in_turn if each.kind == "payment"}
     reversed_: dict[str, int] = {}
     for each in each_in_turn:
-        if (each.kind, each.amount_minor) in own or _known(state, each, paid, reversed_):
+        own = any(made_under(each.key, key) for _, key in begun)
+        if own or _known(state, each, paid, reversed_):
             continue
         fact_id = movement_id(provider, each.kind, each.ref)
         yield NewFact(invoice.stream(state.statement), fact_id, _fact(state.statement, provider, each, at))
     over = found.status in {"void", "uncollectible"}
-    if over and state.sent_at is not None and not state.voided and ("void", None) not in own:
+    voiding = any(step == "void" for step, _ in begun)
+    if over and state.sent_at is not None and not state.voided and not voiding:
         told = InvoiceVoided(
             happened_at=at,
             recorded_at=at,
@@ -347,7 +349,7 @@ def _fact(number: str, provider: str, moved: ProviderPayment, at: datetime) -> F
     about: dict[str, Any] = {"happened_at": moved.at, "recorded_at": at, "statement": number, "provider": provider}
     match moved.kind:
         case "payment":
-            money: dict[str, Any] = {"currency": moved.currency.upper(), "fee_minor": moved.fee_minor}
+            money: dict[str, Any] = {"currency": moved.currency.upper(), "fee_minor": moved.fee_minor, "of": moved.of}
             return PaymentReceived(**about, **money, payment=moved.ref, amount_minor=moved.amount_minor)
         case "reversal":
             return PaymentReversed(**about, payment=moved.of, amount_minor=moved.amount_minor, reason=moved.ref)

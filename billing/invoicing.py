@@ -57,10 +57,20 @@ FROM gateway_steps WHERE statement = %s ORDER BY no
 """
 GO_ON = """
 UPDATE gateway_invoices SET state = 'waiting', error = '', next_at = %s WHERE statement = %s AND state = 'stopped'
+RETURNING invoice
 """
 GO_ON_STEPS = """
 UPDATE gateway_steps SET state = 'started', next_at = %s
 WHERE statement = %s AND (state = 'stopped' OR (state = 'started' AND attempts > 0))
+"""
+MOVE_DUE = """
+UPDATE gateway_invoices
+SET asked_at = %(at)s, due_on = (%(at)s::timestamptz AT TIME ZONE 'Asia/Shanghai')::date
+    + (due_on - (asked_at AT TIME ZONE 'Asia/Shanghai')::date)
+WHERE statement = %(statement)s
+"""
+OTHER_KEY = """
+UPDATE gateway_steps SET key = key || ':' || attempts WHERE statement = %s AND step = 'draft' AND attempts > 0
 """
 ANEW = """
 UPDATE gateway_invoices
@@ -210,7 +220,7 @@ def resume(connection: psycopg.Connection[Any], number: str, *, at: datetime) ->
     """A person has looked: what stopped or waits is tried again now. Whether there was something. Raises Unknown."""
     with connection.transaction():
         locked(connection, number)
-        stopped = connection.execute(GO_ON, (at, number)).rowcount
+        stopped = _go_on(connection, number, at)
         return bool(connection.execute(GO_ON_STEPS, (at, number)).rowcount or stopped)
 
 
@@ -227,10 +237,25 @@ def again(connection: psycopg.Connection[Any], number: str, *, at: datetime) -> 
             raise Refused(f"账单 {number} 已发出 / invoice {number} is sent and stands", statement=number)
         row = connection.execute(ANEW, (at, number)).fetchone()
         if row is None:  # it stopped before its steps were planned
-            return bool(connection.execute(GO_ON, (at, number)).rowcount)
+            return _go_on(connection, number, at)
+        _move_due(connection, number, at)
         for no, step, line in connection.execute(CHAIN_STEPS, (number, list(CHAIN))).fetchall():
             connection.execute(STEP_ANEW, (key_of(number, step, line, row[0]), at, number, no))
     return True
+
+
+def _go_on(connection: psycopg.Connection[Any], number: str, at: datetime) -> bool:
+    """Whether the invoice had stopped. Of one that the provider has not got yet the due day moves."""
+    row = connection.execute(GO_ON, (at, number)).fetchone()
+    if row == ("",):
+        _move_due(connection, number, at)
+        connection.execute(OTHER_KEY, (number,))  # a provider takes a key with the same content only
+    return row is not None
+
+
+def _move_due(connection: psycopg.Connection[Any], number: str, at: datetime) -> None:
+    """So many days to pay as before, from now: a due day that is past is refused, and who pays late needs them too."""
+    connection.execute(MOVE_DUE, {"at": at, "statement": number})
 
 
 def locked(connection: psycopg.Connection[Any], number: str) -> str:

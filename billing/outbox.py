@@ -21,7 +21,7 @@ from billing import drafting
 from billing.gateway import Declined, Gateway, GatewayError, Order
 from billing.ordering import customer_of, order_of
 from billing.sending import REQUESTS, Differs, Due, Outcome, outcome
-from domain import fact, invoice, period, statement
+from domain import fact, invoice, statement
 from domain.errors import KouanError
 from domain.fact import Fact
 from domain.intake import Batch
@@ -51,7 +51,7 @@ LEFT JOIN gateway_customers AS known USING (provider, holder, is_party)
 LEFT JOIN gateway_steps AS rest
     ON rest.statement = step.statement AND rest.step = 'credit' AND rest.line = step.credit_note
 WHERE step.state IN ('waiting', 'started') AND step.next_at <= %(at)s
-    AND (step.credit_note IS NULL OR rest.state = 'done')
+    AND (step.credit_note IS NULL OR (rest.state = 'done' AND rest.ref <> ''))
     AND going.provider = %(provider)s AND going.state <> 'stopped'
     AND NOT EXISTS (
         SELECT FROM gateway_steps AS earlier
@@ -78,11 +78,16 @@ WHERE statement = %(statement)s AND no = %(no)s
 """
 PUT_OFF = "UPDATE gateway_steps SET error = %s WHERE statement = %s AND no = %s"
 ANOTHER_KEY = "UPDATE gateway_steps SET key = key || ':' || attempts WHERE statement = %s AND no = %s"
+HOLD = "SELECT FROM gateway_invoices WHERE statement = %s FOR UPDATE"
 DONE = """
 UPDATE gateway_steps SET state = 'done', ref = %s, done_at = %s, error = '' WHERE statement = %s AND no = %s
 """
 STOP_STEP = """
 UPDATE gateway_steps SET state = 'stopped', error = %s WHERE statement = %s AND no = %s AND state <> 'done'
+"""
+STOP_RESTING = """
+UPDATE gateway_steps SET state = 'stopped', error = '所依贷项已停 / the credit note on which it rests has stopped'
+WHERE statement = %s AND step = 'refund' AND credit_note = %s AND state IN ('waiting', 'started')
 """
 STOP = "UPDATE gateway_invoices SET state = 'stopped', error = %s WHERE statement = %s"
 CUSTOMER = """
@@ -146,7 +151,6 @@ class Outbox:
         self.journal = journal
         self.gateway = gateway
         self._order: Order | None = None  # of the statement that was looked at last
-        self._seen: dict[str, frozenset[str]] = {}  # period -> statements that had an invoice there before we came
 
     def run(self, at: datetime, most: int = 1_000) -> int:
         """Take what is due, until nothing is or the provider has trouble. How many steps were taken."""
@@ -161,8 +165,10 @@ class Outbox:
         if due is None:
             return self._plan(at)
         self._start(due, at)
+        if due.step in {"customer", "draft"}:  # an address may have been entered since, or the due day have moved
+            self._order = None
         try:
-            came = outcome(self.gateway, due, lambda: self._ordered(due), there=self._there(due, at))
+            came = outcome(self.gateway, due, lambda: self._ordered(due))
         except (Differs, Declined) as error:
             self._stop(due.statement, error, at, due)
             return "stopped"
@@ -178,16 +184,6 @@ class Outbox:
     def _due(self, at: datetime) -> Due | None:
         with self.connection.cursor(row_factory=class_row(Due)) as cursor:
             return cursor.execute(DUE, {"at": at, "provider": self.gateway.provider}).fetchone()
-
-    def _there(self, due: Due, at: datetime) -> bool:
-        """Whether somebody made the invoice before this process began: another node, or we before a restore."""
-        if due.step != "draft":
-            return False
-        month = self._ordered(due).period
-        if month not in self._seen:
-            listed = self.gateway.invoices(period.bounds(month)[0], at + timedelta(days=1))
-            self._seen[month] = frozenset(each.statement for each in listed)
-        return due.statement in self._seen[month]
 
     # --- planning ---
 
@@ -238,6 +234,7 @@ class Outbox:
             "at": at,
         }
         with self.connection.transaction():
+            self.connection.execute(HOLD, (due.statement,))  # who reckons what is left sees mark and fact, or neither
             self.connection.execute(DONE, (came.ref, at, due.statement, due.no))
             if due.step == "customer":
                 self.connection.execute(CUSTOMER, learnt)
@@ -252,6 +249,8 @@ class Outbox:
         with self.connection.transaction():
             if due is not None:
                 self.connection.execute(STOP_STEP, (told, number, due.no))
+                if due.step == "credit":
+                    self.connection.execute(STOP_RESTING, (number, due.line))
             if due is None or due.step not in REQUESTS:
                 self.connection.execute(STOP, (told, number))
                 write(self.connection, self.journal, [_stopped(self.gateway.provider, number, due, error, at)])
@@ -276,7 +275,7 @@ class Outbox:
                     "due_on": due.due_on,
                 }
                 told = InvoiceSent(**about, **total, invoice=due.invoice, number=due.number, url=due.url)
-                kind, ref = "sent", due.invoice
+                kind, ref = "sent", f"{due.invoice}:{due.round}" if due.round else due.invoice
             case "void":
                 told, kind, ref = InvoiceVoided(**about, invoice=due.invoice), "voided", due.invoice
             case "credit":

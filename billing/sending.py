@@ -6,13 +6,13 @@ differs is never mended here: it raises Differs, and a person looks. No state is
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
 import msgspec
 
-from billing.gateway import Customer, Declined, Gateway, Item, Order, ProviderInvoice, ProviderPayment
+from billing.gateway import Customer, Declined, Gateway, Item, Order, ProviderInvoice
 from domain.errors import KouanError
 
 CHAIN = ("customer", "draft", "item", "compare", "finalize", "check", "send", "record")
@@ -69,10 +69,10 @@ class Step(NamedTuple):
     always: bool = False  # looked for even at the first attempt
 
 
-def outcome(gateway: Gateway, due: Due, order: Callable[[], Order], *, there: bool = False) -> Outcome:
-    """Take a step. `there`: the provider had its invoice before. Raises UnknownOutcome, Later, Declined, Differs."""
+def outcome(gateway: Gateway, due: Due, order: Callable[[], Order]) -> Outcome:
+    """Take a step. Raises UnknownOutcome, Later, Declined, Differs."""
     step = _steps(gateway, due, order)
-    if (step.always or there or due.state == "started") and (found := step.look()):
+    if (step.always or due.state == "started") and (found := step.look()):
         return found
     try:
         return step.do()
@@ -108,7 +108,8 @@ def _nowhere() -> None:
 
 def _customer(gateway: Gateway, due: Due, customer: Customer) -> Step:
     def look() -> Outcome | None:
-        ref = due.customer or gateway.find_customer(customer)
+        """Never from memory: whoever was a customer may be deleted there since."""
+        ref = gateway.find_customer(customer)
         return Outcome(ref) if ref else None
 
     return Step(look, lambda: Outcome(gateway.make_customer(customer, key=due.key)), always=True)
@@ -116,7 +117,7 @@ def _customer(gateway: Gateway, due: Due, customer: Customer) -> Step:
 
 def _draft(gateway: Gateway, due: Due, order: Order) -> Step:
     def look() -> Outcome | None:
-        """What names the statement is its invoice, whoever made it."""
+        """What names the statement is its invoice, whoever made it: another node, or we before a restore."""
         found = gateway.find_invoices(order.statement)
         standing = [each for each in found if each.status != "void"]
         if len(standing) > 1:
@@ -129,7 +130,7 @@ def _draft(gateway: Gateway, due: Due, order: Order) -> Step:
             raise Differs(f"支付方的账单已作废 / the invoice at the provider is void: {refs}")
         return None
 
-    return Step(look, lambda: Outcome(gateway.make_draft(order, due.customer, key=due.key)), always=due.round > 0)
+    return Step(look, lambda: Outcome(gateway.make_draft(order, due.customer, key=due.key)), always=True)
 
 
 def _item(gateway: Gateway, due: Due, order: Order) -> Step:
@@ -253,14 +254,16 @@ def _void(gateway: Gateway, due: Due) -> Step:
 
 
 def _given(gateway: Gateway, due: Due) -> Step:
-    """A credit note or a refund: of one that is there and belongs to no other step, of the same amount, it is ours."""
+    """A credit note or a refund: what was made under the key of the step is ours, nothing else of whatever amount."""
+    kind = {"credit": "credit_note"}.get(due.step, due.step)
     amount = due.amount_minor or 0
 
     def look() -> Outcome | None:
-        kind = {"credit": "credit_note"}.get(due.step, due.step)
-        moved = _unclaimed(gateway.payments(due.invoice), kind, due)
-        found = [each.ref for each in moved if each.amount_minor == amount]
-        return Outcome(found[0]) if found else None
+        for each in gateway.payments(due.invoice):
+            if each.kind == kind and each.ref not in due.told and made_under(each.key, due.key):
+                _same_money(f"{each.ref} 金额", f"the amount of {each.ref}", amount, each.amount_minor)
+                return Outcome(each.ref)
+        return None
 
     def do() -> Outcome:
         if due.step == "credit":
@@ -270,9 +273,11 @@ def _given(gateway: Gateway, due: Due) -> Step:
     return Step(look, do)
 
 
-def _unclaimed(moved: Iterable[ProviderPayment], kind: str, due: Due) -> list[ProviderPayment]:
-    return [
-        each
-        for each in moved
-        if each.kind == kind and each.ref not in due.told and (kind != "refund" or each.of == due.payment)
-    ]
+def made_under(found: str, key: str) -> bool:
+    """Whether a key that stands at the provider is that of a step, or one that it had before it got another one.
+
+    >>> key = "kouan:KS-202610-000007:credit:1"
+    >>> made_under(key, key), made_under(key, f"{key}:3"), made_under(key, f"{key}0"), made_under("", key)
+    (True, True, False, False)
+    """
+    return bool(found) and f"{key}:".startswith(f"{found}:")

@@ -5,6 +5,7 @@ a call by itself, because what may be repeated is known to billing/outbox.py alo
 of another one are refused. Metadata carry ids only. Money is integer minor units (fen); times are UTC.
 """
 
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -43,9 +44,12 @@ PAGE = 100  # the most that a list gives at once
 NAME_CHARS_MAX = 256
 SAID_CHARS_MAX = 300
 ORDER = ("payment", "credit_note", "refund", "reversal")  # of what happened in the same second
-BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR = 400, 404, 409, 500
+BAD_REQUEST, NO_KEY, NO_RIGHT, NOT_FOUND, CONFLICT, SERVER_ERROR = 400, 401, 403, 404, 409, 500
 STATEMENT = re.compile(r"KS-([0-9]{4})([0-9]{2})-[0-9]+")
 AGAIN = re.compile(r":draft:([1-9][0-9]*)")
+SECRET = re.compile(r"\b[rs]k_(test|live)_[\w*]+")
+
+log = logging.getLogger("kouan.stripe")
 
 
 class BadNotice(Malformed):
@@ -96,8 +100,18 @@ class StripeGateway:
     # --- customers ---
 
     def find_customer(self, customer: Customer) -> str | None:
+        """The oldest of those that are still there."""
         with meaning():
-            return next(iter(self._customers.find(_whose(customer))), None)
+            return next((each for each in self._customers.find(_whose(customer)) if not self._gone(each)), None)
+
+    def _gone(self, customer: str) -> bool:
+        """Whether it was deleted: Stripe shows no more of it than that, for ever."""
+        try:
+            return bool(getattr(self._api.customers.retrieve(customer), "deleted", False))
+        except stripe.InvalidRequestError as error:
+            if error.http_status == NOT_FOUND:
+                return True
+            raise
 
     def make_customer(self, customer: Customer, *, key: str) -> str:
         holder, is_party = _whose(customer)
@@ -109,7 +123,11 @@ class StripeGateway:
         if email := customer.email or self._email:
             params["email"] = email
         with meaning():
-            return self._api.customers.create(params, {"idempotency_key": key}).id
+            made = self._api.customers.create(params, {"idempotency_key": key}).id
+            while self._gone(made):  # repeated as it was answered once, and deleted since
+                key = f"{key}:{made}"
+                made = self._api.customers.create(params, {"idempotency_key": key}).id
+            return made
 
     def portal_link(self, customer: str, back: str) -> str:
         """Where the customer sees its invoices and receipts, for a short time. `back`: address it returns to."""
@@ -337,9 +355,12 @@ def meaning() -> Iterator[None]:
 def _meaning(error: stripe.StripeError) -> GatewayError:
     """`facts.replayed`: a stored answer was repeated, and the same key will have no other for a day."""
     status = error.http_status or 0
-    said = (error.user_message or "")[:SAID_CHARS_MAX].replace("\n", " ")
+    said = SECRET.sub("…", error.user_message or "")[:SAID_CHARS_MAX].replace("\n", " ")
     if status == 0 and _unsent(error):
         return Later(f"支付方无法连接 / Stripe cannot be reached: {said}")
+    if status in {NO_KEY, NO_RIGHT}:  # of the node's key, not of what was asked: no invoice has to stop for it
+        log.error("Stripe does not take KOUAN_STRIPE_KEY, or it has no right to this (%s): %s", status, said)
+        return Later(f"支付方不接受密钥，或其权限不足 / Stripe does not take the key: {said}", status=status)
     if isinstance(error, stripe.RateLimitError) or status == CONFLICT:
         return Later(f"支付方请稍后再试 / Stripe asks to wait: {said}", status=status)
     if BAD_REQUEST <= status < SERVER_ERROR:

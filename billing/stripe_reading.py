@@ -78,6 +78,7 @@ def credit_note(found: Any, statement: str) -> ProviderPayment:
         amount_minor=found.total,
         currency=found.currency.upper(),
         at=moment(found.created),
+        key=named(found, "key"),
     )
 
 
@@ -111,7 +112,7 @@ def refund(found: Any, whose: Whose, notes: Mapping[str, str]) -> Iterator[Provi
     if found.status in {"failed", "canceled"} and not failed:
         return
     of, on = source_of(found), named(found, "credit_note") or notes.get(found.id, "")
-    yield whose.moved(found.id, "refund", found, found.created, of=of, credit_note=on)
+    yield whose.moved(found.id, "refund", found, found.created, of=of, credit_note=on, key=named(found, "key"))
     if failed:
         yield whose.moved(failed, "payment", found, found.created, of=of)
 
@@ -142,8 +143,8 @@ def booked(entry: Any, whose: Whose) -> ProviderPayment | None:
     if kind == "refund":
         if not back:
             return whose.moved(entry.id, "payment", source, entry.created, of=source_of(source))
-        on = named(source, "credit_note")
-        return whose.moved(source.id, "refund", source, source.created, of=source_of(source), credit_note=on)
+        of, on, key = source_of(source), named(source, "credit_note"), named(source, "key")
+        return whose.moved(source.id, "refund", source, source.created, of=of, credit_note=on, key=key)
     return _disputed(source, entry, whose) if kind == "dispute" else None
 
 

@@ -62,6 +62,7 @@ class PaymentReceived(InvoiceFact, frozen=True, kw_only=True, tag="payment.recei
     fee_minor: int = 0  # what the provider kept of it
     by: str = ""  # who matched it by hand; "": nobody, it named its invoice
     reason: str = ""  # why, where it was matched by hand
+    of: str = ""  # of money that came back (a refund that failed, a dispute won): the payment it belongs to
 
 
 class PaymentFailed(InvoiceFact, frozen=True, kw_only=True, tag="payment.failed"):

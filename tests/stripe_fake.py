@@ -29,7 +29,7 @@ START = datetime(2026, 11, 2, tzinfo=UTC)
 LINES_MAX = 250
 EMBEDDED_LINES = 10
 FEE_BP = 340  # of a payment, in basis points
-Kind = str  # lost, dropped, timeout, 409, 429, 500, 500_after
+Kind = str  # lost, dropped, timeout, 401, 403, 409, 429, 500, 500_after
 
 
 class Refusal(Exception):
@@ -41,9 +41,17 @@ class Refusal(Exception):
         self.error = {"message": message, "type": kind} | ({"code": code} if code else {})
 
 
+UNDONE = {
+    "401": Refusal("Invalid API Key provided: sk_test_****fake", status=401),
+    "403": Refusal("The provided key 'rk_test_****fake' does not have the required permissions.", status=403),
+    "409": Refusal("Another request with this key is in progress.", status=409, kind="idempotency_error"),
+    "429": Refusal("Too many requests.", status=429, code="rate_limit"),
+}
+
+
 class Fault(msgspec.Struct):
     """`kind`: lost (done, then no answer), timeout (done, then silence), dropped (not done, no answer),
-    409, 429 (not done), 500 (not done, and remembered under its key), 500_after (done, and so remembered)."""
+    401, 403, 409, 429 (not done), 500 (not done, and remembered under its key), 500_after (done, and so remembered)."""
 
     kind: Kind
     method: str
@@ -148,6 +156,16 @@ class Fake:
             self._tell("invoice.payment_failed", found)
             return str(intent["id"])
 
+    def delete_customer(self, customer: str) -> None:
+        """Somebody deletes it at the dashboard: it is not listed any more, and no more is shown of it than that."""
+        with self.lock:
+            self.objects[customer] = {"id": customer, "object": "customer", "deleted": True}
+
+    def credit_by_hand(self, invoice: str, amount: int) -> str:
+        """Somebody makes a credit note at the dashboard, on what is still open."""
+        with self.lock:
+            return str(self._credit_note({"invoice": invoice, "amount": amount, "metadata": {}})["id"])
+
     def refund_by_hand(self, payment: str, amount: int) -> str:
         """Somebody gives money back at the dashboard, with no credit note."""
         with self.lock:
@@ -213,7 +231,7 @@ class Fake:
             self.calls.append((method, path, key))
             self.headers.append(headers)
             fault = self._fault(method, path)
-            if fault in {"dropped", "409", "429"}:
+            if fault in {"dropped", *UNDONE}:
                 return self._failed(fault, method, path)
             try:
                 return self._answered(fault, key, (method, path, query, body))
@@ -247,11 +265,7 @@ class Fake:
     def _failed(self, kind: str, method: str, path: str) -> Answer:
         if kind == "dropped":
             return Answer(0, None, hang_up=True)
-        if kind == "409":
-            refusal = Refusal("Another request with this key is in progress.", status=409, kind="idempotency_error")
-        else:
-            refusal = Refusal("Too many requests.", status=429, code="rate_limit")
-        return self._refused(refusal, method, path)
+        return self._refused(UNDONE[kind], method, path)
 
     def _refused(self, refusal: Refusal, method: str, path: str) -> Answer:
         told = {"error": refusal.error}
@@ -326,6 +340,8 @@ class Fake:
 
     def _invoice(self, params: dict[str, Any]) -> dict[str, Any]:
         customer = self._known(params["customer"])
+        if customer.get("deleted"):
+            raise Refusal(f"No such customer: '{customer['id']}'", code="resource_missing")
         if params.get("collection_method") == "send_invoice" and not customer.get("email"):
             raise Refusal("Missing email. To send invoices to the customer, the customer must have a valid email.")
         if any(each["number"] == params.get("number", "") for each in self.all("invoice")):
@@ -488,7 +504,8 @@ class Fake:
         return found | {"lines": first}
 
     def _list(self, listed: str, params: dict[str, Any]) -> dict[str, Any]:
-        found = [each for each in self.all(listed.removesuffix("s")) if _fits(each, params)]
+        standing = [each for each in self.all(listed.removesuffix("s")) if not each.get("deleted")]
+        found = [each for each in standing if _fits(each, params)]
         page = _page([self._shown(each) for each in reversed(found)], params, f"/v1/{listed}")
         below = [each.removeprefix("data.") for each in params.get("expand", [])]
         return page | {"data": [self._expanded(each, below) for each in page["data"]]}

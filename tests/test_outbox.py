@@ -310,8 +310,8 @@ def at_name(books: Books, fake: Fake, name: str) -> int:
     """The place of a seam on the way of an invoice with one line at a fresh provider."""
     del books, fake
     way = ["a commit"] * 2  # to plan, to start
-    way += ["find_customer", "make_customer", "a commit", "a commit", "invoices", "make_draft", "a commit", "a commit"]
-    way += ["add_item"]
+    way += ["find_customer", "make_customer", "a commit", "a commit"]
+    way += ["find_invoices", "make_draft", "a commit", "a commit", "add_item"]
     names = [f"{side} {each}" for each in way for side in ("before", "behind")]
     return names.index(name) + 1
 

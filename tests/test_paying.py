@@ -77,7 +77,7 @@ def test_nobody_but_finance_asks_for_money(office: Office, who: str) -> None:
     number = office.numbers[0]
     office.post(f"/v1/statements/{number}/invoice")
     expected = 401 if not who else 403
-    for path in ("resume", "again", "void", "credit", "refund"):
+    for path in ("resume", "again", "void", "credit", "refund", "withdraw"):
         body = {"reason": "x", "amount_minor": 1, "payment": "p"}
         assert office.post(f"/v1/invoices/{number}/{path}", body, who).status_code == expected, path
     assert office.post(f"/v1/statements/{number}/invoice", None, who).status_code == expected
@@ -97,6 +97,8 @@ def test_a_credit_and_a_refund_come_once_for_each_key_and_stand_on_the_trail(off
     answers = [office.post(f"/v1/invoices/{number}/credit", body, **{"Idempotency-Key": "k1"}) for _ in range(2)]
     assert [(each.status_code, each.json()["new"]) for each in answers] == [(202, True)] * 2
     back = {**body, "payment": payment, "amount_minor": 3}
+    assert office.post(f"/v1/invoices/{number}/refund", back).status_code == 409  # until the credit note is there
+    office.pay("--once")
     assert office.post(f"/v1/invoices/{number}/refund", back).status_code == 202
     assert office.post(f"/v1/invoices/{number}/refund", {**back, "amount_minor": 9}).status_code == 409
     assert office.post(f"/v1/invoices/{number}/credit", {**body, "reason": " "}).status_code == 409

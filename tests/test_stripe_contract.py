@@ -17,6 +17,7 @@ TYPED = {
     "GET /v1/balance_transactions": "BalanceTransactionListParams",
     "GET /v1/credit_notes": "CreditNoteListParams",
     "GET /v1/customers": "CustomerListParams",
+    "GET /v1/customers/{customer}": "CustomerRetrieveParams",
     "GET /v1/disputes": "DisputeListParams",
     "GET /v1/events": "EventListParams",
     "GET /v1/invoice_payments": "InvoicePaymentListParams",
