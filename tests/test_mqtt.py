@@ -189,7 +189,7 @@ def test_the_process_group_runs_the_bridge_where_a_broker_is_configured(site: Si
         home=tmp_path, port=mosquitto.free_port(), database_url=site.conninfo, mqtt_url=f"mqtt://127.0.0.1:{site.port}"
     )
     with supervise.serve(settings, site.conninfo) as group:
-        assert list(group.pids()) == ["api", "push", "mqtt", "exporter", "projector"]
+        assert list(group.pids()) == ["api", "push", "pay", "mqtt", "exporter", "projector"]
         wait_for(lambda: "subscribed" in (tmp_path / "log" / "mqtt.log").read_text())
         site.publish(POSITION)
         wait_for(lambda: site.recorded() == 1)
@@ -200,7 +200,7 @@ def test_the_process_group_runs_the_bridge_where_a_broker_is_configured(site: Si
 
 def test_without_a_broker_there_is_no_bridge(tmp_path: Path) -> None:
     assert [program.name for program in supervise.everything(Settings(home=tmp_path))] == [
-        *("api", "push", "exporter", "projector")
+        *("api", "push", "pay", "exporter", "projector")
     ]
 
 
