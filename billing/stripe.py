@@ -50,6 +50,7 @@ AGAIN = re.compile(r":draft:([1-9][0-9]*)")
 SECRET = re.compile(r"\b[rs]k_(test|live)_[\w*]+")
 
 log = logging.getLogger("kouan.stripe")
+logging.getLogger("stripe").setLevel(logging.WARNING)  # the library tells each refusal with a part of the key
 
 
 class BadNotice(Malformed):
