@@ -3,7 +3,7 @@
 Money is integer minor units (fen), times are UTC. Made by api/drilling.py.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 import msgspec
@@ -100,6 +100,8 @@ class InvoiceState(msgspec.Struct, frozen=True, kw_only=True):
     en: str
     provider: str = ""
     invoice: str = ""
+    url: str = ""  # where it can be paid, while something is owed
+    due_on: date | None = None
     total_minor: int = 0
     paid_minor: int = 0
     refunded_minor: int = 0

@@ -128,7 +128,7 @@ def told_of_line(opened: Opened, handed: Sequence[FactsPage]) -> LineDrill:
         sha256=opened.sha256,
         holder=Party(holder.code, holder.is_party, holder.zh, holder.en),
         line=opened.line,
-        invoice=_invoiced(opened.invoice, opened.document.payable_minor),
+        invoice=invoice_state(opened.invoice, opened.document.payable_minor),
         entries=[
             EntryShown(entry=entry, delivery=told_of(caused), at=path_of(caused.stream, caused.version), handed=facts)
             for entry, facts in zip(opened.entries, handed, strict=True)
@@ -225,7 +225,7 @@ def _counted(found: Found, entry: Entry, lines: Sequence[BilledOn]) -> Counted:
             Bill(
                 line=line,
                 at=f"/v1/statements/{line.statement}/lines/{line.line}",
-                invoice=_invoiced(found.invoices[line.statement], line.payable_minor),
+                invoice=invoice_state(found.invoices[line.statement], line.payable_minor),
             )
             for line in lines
         ],
@@ -267,13 +267,16 @@ def path_of(stream: str, version: int) -> str:
     return f"/v1/deliveries/{stream}/{version}"
 
 
-def _invoiced(invoice: Invoice, payable_minor: int) -> InvoiceState:
+def invoice_state(invoice: Invoice, payable_minor: int) -> InvoiceState:
+    """How far it is, and what is owed."""
     due = _due(invoice, payable_minor)
     return InvoiceState(
         state=due,
         **_said(DUES[due]),
         provider=invoice.provider,
         invoice=invoice.invoice,
+        url=invoice.url if invoice.outstanding_minor > 0 else "",
+        due_on=invoice.due_on,
         total_minor=invoice.total_minor,
         paid_minor=invoice.paid_minor,
         refunded_minor=invoice.refunded_minor,

@@ -111,6 +111,7 @@ class Invoice(msgspec.Struct, frozen=True):
     total_minor: int = 0
     sent_at: datetime | None = None
     due_on: date | None = None
+    url: str = ""  # where it can be paid
     payments: dict[str, int] = {}  # id -> amount, less what was reversed
     credit_notes: dict[str, int] = {}
     refunds: dict[str, int] = {}
@@ -145,9 +146,9 @@ def evolve(invoice: Invoice, happened: Fact) -> Invoice:
     """The invoice after one more fact. Never fails."""
     replace = msgspec.structs.replace
     match happened:
-        case InvoiceSent(provider=provider, invoice=ref, total_minor=total, happened_at=at, due_on=due):
-            sent = replace(invoice, provider=provider, invoice=ref, total_minor=total, sent_at=at, due_on=due)
-            return replace(sent, stopped="", voided=False)
+        case InvoiceSent(provider=provider, invoice=ref, total_minor=total, happened_at=at):
+            sent = replace(invoice, provider=provider, invoice=ref, total_minor=total, sent_at=at)
+            return replace(sent, due_on=happened.due_on, url=happened.url, stopped="", voided=False)
         case InvoiceStopped(provider=provider, reason=reason):
             return replace(invoice, provider=provider, stopped=reason)
         case InvoiceVoided():

@@ -45,6 +45,28 @@ def office(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fake
     made.close()
 
 
+def test_who_is_billed_finds_where_to_pay_and_nobody_else_gets_the_portal(office: Office, fake: Fake) -> None:
+    own, number = {"who": "logistics"}, office.numbers[0]
+    path = f"/v1/statements/{number}"
+    assert office.node.get(f"{path}/payment", **own).json()["state"] == "not_sent"
+    assert office.post(f"{path}/payment-portal", **own).status_code == 409
+    office.post(f"{path}/invoice")
+    office.pay("--once")
+    told = office.node.get(f"{path}/payment", **own).json()
+    [invoice] = fake.all("invoice")
+    assert (told["provider"], told["outstanding_minor"], told["url"]) == ("stripe", 10, invoice["hosted_invoice_url"])
+    assert told["due_on"]
+    assert told["url"] in office.node.get(f"/statements/{number}", **own).text
+    assert office.post(f"{path}/payment-portal", **own).json()["url"].startswith("http")
+    for who in ("enterprise", "finance"):
+        assert office.post(f"{path}/payment-portal", who=who).status_code == 404
+    assert office.node.get(f"{path}/payment", "enterprise").status_code == 404
+    fake.pay(invoice["id"])
+    office.pay("sweep", "--days", "30")
+    paid = office.node.get(f"{path}/payment", **own).json()
+    assert (paid["state"], paid["url"], paid["outstanding_minor"]) == ("paid", "", 0)
+
+
 def test_finance_has_a_month_sent_and_sees_how_far_it_is(office: Office, fake: Fake) -> None:
     asked = office.post(f"/v1/periods/{MONTH}/invoices")
     assert (asked.status_code, asked.json()) == (202, {"statements": 3, "payable": 2, "new": 2})

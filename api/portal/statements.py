@@ -13,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
+from api import payment
 from api import statements as books
 from api.identity import Account
 from api.login.door import ours
@@ -102,9 +103,10 @@ async def _shown(
 ) -> Response[str]:
     try:
         found = await asyncio.to_thread(_read, pool, books.paper, number, whose)
+        paid = await asyncio.to_thread(_read, pool, payment.state, number, whose)
     except Unknown as error:
         return page(request, "error.html", status=HTTPStatus.NOT_FOUND, code=HTTPStatus.NOT_FOUND, detail=error.detail)
-    return page(request, "statement.html", **view(found, made))
+    return page(request, "statement.html", **view(found, made), paid=paid)
 
 
 def view(found: Paper, made: Remade | None = None) -> dict[str, Any]:
