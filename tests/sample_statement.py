@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from api.drilled import InvoiceState
 from api.papers.paper import Paper
 from api.statements import Brief, Remade, Statements, Wanted
 from billing.rating import tax_split
@@ -143,6 +144,13 @@ def listing() -> tuple[Statements, Wanted]:
         for month, place in (("2026-10", 17), ("2026-09", 17), ("2026-08", 12))
     ]
     return Statements(briefs, briefs[-1].number), Wanted(whose=Whose())
+
+
+def paid() -> InvoiceState:
+    """How far its invoice is: nothing paid yet, by bank transfer."""
+    owed = paper().statement.payable_minor
+    told: dict[str, Any] = {"zh": "待付款", "en": "to be paid", "provider": "bank", "invoice": "BT-20261102-000007"}
+    return InvoiceState(state="open", **told, total_minor=owed, outstanding_minor=owed)
 
 
 def remade() -> Remade:

@@ -189,7 +189,7 @@ def charged(found: list[statement.Statement]) -> list[tuple[Any, ...]]:
 
 
 def test_two_orders_of_one_holder_and_some_use_come_to_one_price(closed_node: Node) -> None:
-    order(closed_node, ordered(), ordered(name="S-2", account="bob"))
+    order(closed_node, ordered(START), ordered(START, name="S-2", account="bob"))
     used: dict[str, Any] = {"item": ITEM, "item_class": "commercial", "tariff": f"{ITEM}/sample-2026", "count": 3}
     at = START + 3 * DAY
     fact = DeliveryMade(happened_at=at, recorded_at=at, account="bob", party=PARTY, **used)
@@ -204,7 +204,7 @@ def test_two_orders_of_one_holder_and_some_use_come_to_one_price(closed_node: No
 
 
 def test_a_holder_that_used_nothing_gets_a_statement_of_what_it_owes(closed_node: Node) -> None:
-    order(closed_node, ordered(party=""))
+    order(closed_node, ordered(START, party=""))
     [found] = close(closed_node)
     assert charged([found]) == [("ann", ITEM, 0, 0, 20_000)]
     assert (found.lines[0].explanation, found.payable_minor, found.tax_minor) == ("20000", 20_000, 1_132)
@@ -218,7 +218,7 @@ def test_told_twice_it_falls_due_once(closed_node: Node) -> None:
 
 
 def test_a_month_that_is_not_over_owes_nothing_yet(closed_node: Node) -> None:
-    order(closed_node, ordered())
+    order(closed_node, ordered(START))
     with books(closed_node) as made, pytest.raises(period.NotOver):
         closing.cut_off(made, MONTH, "clerk", END - DAY)
     assert closed_node.rows("SELECT count(*) FROM commerce_events WHERE topic = 'charge.fell_due'") == [(0,)]

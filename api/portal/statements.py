@@ -15,6 +15,7 @@ from litestar.params import FromPath
 
 from api import payment
 from api import statements as books
+from api.drilled import InvoiceState
 from api.identity import Account
 from api.login.door import ours
 from api.papers import paper as papers
@@ -106,12 +107,13 @@ async def _shown(
         paid = await asyncio.to_thread(_read, pool, payment.state, number, whose)
     except Unknown as error:
         return page(request, "error.html", status=HTTPStatus.NOT_FOUND, code=HTTPStatus.NOT_FOUND, detail=error.detail)
-    return page(request, "statement.html", **view(found, made), paid=paid)
+    return page(request, "statement.html", **view(found, paid, made))
 
 
-def view(found: Paper, made: Remade | None = None) -> dict[str, Any]:
+def view(found: Paper, paid: InvoiceState, made: Remade | None = None) -> dict[str, Any]:
     """What the page of one statement is made of."""
     return {
+        "paid": paid,
         "paper": found,
         "statement": found.statement,
         "parts": papers.parts(found.statement),
