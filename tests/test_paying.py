@@ -40,6 +40,7 @@ def office(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fake
         monkeypatch.setenv(f"KOUAN_{name}", value)
     node: Node = request.getfixturevalue("node")
     monkeypatch.setenv("KOUAN_CONNINFO", node.conninfo)
+    fake.at = datetime.now(UTC)  # the terminal goes by the machine's clock
     made = Office(node)
     yield made
     made.close()
