@@ -4,8 +4,8 @@
                                                                                     │ each one a delivery,
                               settle.py ◀─ billing ◀─ usage ◀─ commerce journal ◀───┘ durable before the bytes leave
 
-`build` makes the web application from what it is given; `create` reads the environment and calls it (for the server);
-tests call `build` with other arguments.
+`assemble` puts routes and layers together and `man` sets the works of one database behind them; `build` does both, and
+`create` does it for the server, by the environment. Tests let one application serve one database after another.
 """
 
 import gc
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
@@ -99,7 +100,7 @@ from api.push import routes as push_routes
 from api.rates import Doorstep, Rates, policies
 from api.register import Register
 from api.settings import Settings
-from api.trail import Trail
+from api.trail import Trail, denied
 from api.verify import Verifier
 from api.wake import Wake
 from api.way_out import WayOut
@@ -222,61 +223,69 @@ GC_THRESHOLD = (100_000, 20, 20)  # a request makes thousands of records, and no
 GIVEN = (
     *("asker", "cargo", "cargo_decider", "commerce_decider", "deliveries", "desk", "entitlements", "followers"),
     *("driller", "messages", "notices"),
-    *("issuer", "player", "pool", "register", "tokens", "trail", "verifier", "way_out"),
+    *("issuer", "player", "pool", "register", "settings", "tokens", "trail", "verifier", "way_out"),
 )
 """Of the works, what a route may ask for by its name."""
-STATE = ("asker", "limiter", "register", "tokens", "trail", "verifier")
-"""What tests and layers find at the application."""
+STATE = ("asker", "gatekeeper", "limiter", "places", "register", "tokens", "trail", "vault", "verifier")
+"""What tests, layers and some routes find at the application."""
+LAYERS = (
+    DefineMiddleware(Doorstep),
+    DefineMiddleware(Authentication, exclude=OPEN_PATHS, admitted=door.within_scope),
+    DefineMiddleware(Rates),
+    DefineMiddleware(Capacity),
+    DefineMiddleware(Telling),
+)
+"""About every route, from the outside to the inside."""
 
 
 def build(conninfo: str, settings: Settings | None = None) -> Litestar:
     """The web application on a database whose tables are there (api/schema.py); settings of the environment."""
-    settings = settings or Settings.read()
-    works = Works(conninfo, settings)
+    return man(assemble(), Works(conninfo, settings or Settings.read()))
+
+
+def assemble() -> Litestar:
+    """Routes and layers, with nobody at work behind them yet."""
+
+    def given(name: str) -> Provide:
+        return Provide(lambda: getattr(app.state.works, name), sync_to_thread=False)
+
     app = Litestar(
         route_handlers=ROUTES,
-        dependencies={"settings": _given(settings), **{name: _given(getattr(works, name)) for name in GIVEN}},
-        middleware=_layers(works, settings),
+        dependencies={name: given(name) for name in GIVEN},
+        middleware=LAYERS,
         before_request=door.asked,
         exception_handlers=problems.HANDLERS,
-        after_exception=[works.trail.denied],
+        after_exception=[denied],
         request_max_body_size=BODY_BYTES_MAX,
-        lifespan=[works.lifespan],
+        lifespan=[lambda app: app.state.works.lifespan()],
         openapi_config=OPENAPI,
         logging_config=None,  # Litestar's own keeps a thread for each application, for ever; `create` sets up the log
     )
-    app.state.gatekeeper = Gatekeeper(works.pool, settings)
-    app.state.vault = Vault(settings)
-    for name in STATE:
-        setattr(app.state, name, getattr(works, name))
     return app
 
 
-def _layers(works: "Works", settings: Settings) -> list[DefineMiddleware]:
-    """About every route, from the outside to the inside."""
-    return [
-        DefineMiddleware(Doorstep, limiter=works.limiter),
-        DefineMiddleware(Authentication, exclude=OPEN_PATHS, admitted=door.within_scope),
-        DefineMiddleware(Rates, limiter=works.limiter),
-        DefineMiddleware(Capacity, places=Places.of(settings)),
-        DefineMiddleware(Telling),
-    ]
+def man(app: Litestar, works: "Works") -> Litestar:
+    """Set works behind the routes, in the place of any before, whose end has come."""
+    app.state = State({"works": works, **{name: getattr(works, name) for name in STATE}})
+    return app
 
 
 class Works:
     """What runs behind the routes of one process."""
 
     def __init__(self, conninfo: str, settings: Settings) -> None:
+        self.settings, self.vault = settings, Vault(settings)
         self.journals = [Journal(name, conninfo) for name in ("cargo", "commerce")]
         self.cargo, self.commerce = (Writer(journal) for journal in self.journals)
         self.pool = open_pool(conninfo)
+        self.gatekeeper = Gatekeeper(self.pool, settings)
         self.cargo_decider, self.commerce_decider = (
             Decider(writer, self.pool) for writer in (self.cargo, self.commerce)
         )
         self.deliveries = Deliveries(self.commerce, self.pool)
         self.trail = Trail(self.commerce)
         self.tokens = Tokens(self.pool)
-        self.issuer = Issuer(self.pool, Vault(settings))
+        self.issuer = Issuer(self.pool, self.vault)
         self.readers = open_readers(conninfo)
         self.register = Register(self.pool)
         self.desk = Desk(self.register, Book(self.pool), self.commerce_decider, self.trail, self.pool)
@@ -290,9 +299,10 @@ class Works:
         self.player = sandbox.Player(self.cargo, self.cargo_decider, self.pool)
         self.notices = paying_notices.Notices(settings, self.pool)
         self.limiter = Limiter(self.pool, policies(settings))
+        self.places = Places.of(settings)
 
     @asynccontextmanager
-    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncIterator[None]:
         """At the end whoever waits is answered, and what is queued is written."""
         yield
         await self.followers.wake.stop()
@@ -313,7 +323,3 @@ def create() -> Litestar:
     gc.freeze()  # what is there now stays; the collector need not walk over it again
     gc.set_threshold(*GC_THRESHOLD)
     return app
-
-
-def _given(value: object) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False, use_cache=True)

@@ -38,8 +38,8 @@ class Places:
 class Capacity:
     """Lets commercial requests through while there are places. Raises CapacityReserved."""
 
-    def __init__(self, app: ASGIApp, places: Places) -> None:
-        self.app, self.places = app, places
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:  # no coroutine where there is no question
         if scope["route_handler"].opt.get("item_class") != COMMERCIAL:
@@ -47,7 +47,7 @@ class Capacity:
         return self._placed(scope, receive, send)
 
     async def _placed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        places = self.places
+        places: Places = scope["litestar_app"].state.places
         if places.taken >= places.most:
             raise CapacityReserved(
                 f"同时处理的有偿请求已达 {places.most} 个，其余能力留给政务服务，请稍后再试"

@@ -40,25 +40,25 @@ def _policy(name: str, rate: Rate, *, strict: bool = False) -> Policy:
 class Rates:
     """Behind the authentication. Raises TooManyRequests, and Busy for who is unknown while nobody can count."""
 
-    def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
-        self.app, self.limiter = app, limiter
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        opt: dict[str, Any] = scope["route_handler"].opt
+        limiter, opt = _limiter(scope), scope["route_handler"].opt
         cost: int = opt.get("cost", 1)
         if "rate" in opt:
-            await self.limiter.take(self.limiter.stranger(_address(scope), opt["rate"]), 1)
+            await limiter.take(limiter.stranger(_address(scope), opt["rate"]), 1)
         account: Account | None = scope.get("user")
-        buckets = self.limiter.of(account) if account is not None else self.limiter.stranger(_address(scope))
+        buckets = limiter.of(account) if account is not None else limiter.stranger(_address(scope))
         if not cost or not buckets.leases:
             await self.app(scope, receive, send)
             return
-        if cost > buckets.most or not self.limiter.spend(buckets, cost):
-            await self.limiter.take(buckets, cost)
+        if cost > buckets.most or not limiter.spend(buckets, cost):
+            await limiter.take(buckets, cost)
 
         def telling(message: Message) -> Any:  # no coroutine of its own: there is one more for each message else
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], buckets.policy, buckets.remaining(self.limiter.clock())]
+                message["headers"] = [*message["headers"], buckets.policy, buckets.remaining(limiter.clock())]
             return send(message)
 
         await self.app(scope, receive, telling)
@@ -67,14 +67,15 @@ class Rates:
 class Doorstep:
     """Before the authentication."""
 
-    def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
-        self.app, self.limiter = app, limiter
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         except NoCredential:
-            await self.limiter.take(self.limiter.stranger(_address(scope)), 1)
+            limiter = _limiter(scope)
+            await limiter.take(limiter.stranger(_address(scope)), 1)
             raise
 
 
@@ -83,6 +84,11 @@ async def charge(request: Request[Any, Any, Any], cost: int) -> None:
     if request.user is not None:
         limiter: Limiter = request.app.state.limiter
         await limiter.take(limiter.of(request.user), cost)
+
+
+def _limiter(scope: Scope) -> Limiter:
+    found: Limiter = scope["litestar_app"].state.limiter
+    return found
 
 
 def _address(scope: Scope) -> str:

@@ -102,6 +102,12 @@ class Trail:
         return Intent(facts=[NewFact(self.stream, new_id(told.recorded_at), told)], fresh=True)
 
 
+async def denied(error: Exception, scope: Scope) -> None:
+    """The hook of an application: its trail tells of it."""
+    trail: Trail = scope["litestar_app"].state.trail
+    await trail.denied(error, scope)
+
+
 class _Who(NamedTuple):
     account: str = ""
     party: str = ""

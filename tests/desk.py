@@ -8,16 +8,14 @@ from typing import Any
 import psycopg
 import pyotp
 import pytest
-from litestar.testing import TestClient
 from psycopg import sql
 
-from api.app import build
 from api.identity import COOKIE, Account, Role, open_account
 from api.login import passwords, totp
 from api.login.door import csrf_of
 from api.login.vault import Vault
 from api.settings import Rate, Settings
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 
 PASSWORD = "Wharf crane 42, east"
 PARTY, OTHER = "91320000MA0000015K", "91320000MA0000023E"
@@ -89,5 +87,5 @@ class Desk:
 def desk(database: str, tmp_path: Path) -> Iterator[Desk]:
     """Without the limit on attempts of an address in a minute: what is tested here counts in its own way."""
     settings = Settings(home=tmp_path, rate_login=Rate(0))
-    with TestClient(build(database, settings), raise_server_exceptions=False) as client:
+    with manned(database, settings) as client:
         yield Desk(Node(database, client))

@@ -1,6 +1,7 @@
 """A node for a test: the real application on a database of its own; its read models catch up on demand."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.app import READ_MODELS, build
+from api.app import READ_MODELS, Works, assemble, man
 from api.identity import Account, open_account
+from api.settings import Settings
 from domain.delivery import new_id
 from domain.fact import Fact
 from domain.intent import Intent, NewFact
@@ -27,6 +29,21 @@ PEOPLE = {
     "source": Account("terminal", "source", "码头", "Terminal", party=OWNER),
     "line": Account("line", "source", "船公司", "Line", party=OWNER),
 }
+
+
+_free: list[Litestar] = []
+
+
+@contextmanager
+def manned(
+    conninfo: str, settings: Settings | None = None, *, raises: bool = False, base_url: str = "http://testserver.local"
+) -> Iterator[TestClient[Litestar]]:
+    """The application on a database. Putting it together takes longer than most tests: it serves one after another."""
+    app = _free.pop() if _free else assemble()
+    man(app, Works(conninfo, settings or Settings.read()))
+    with TestClient(app, base_url=base_url, raise_server_exceptions=raises) as client:
+        yield client
+    _free.append(app)
 
 
 class Node:
@@ -85,11 +102,11 @@ class Node:
 @pytest.fixture
 def closed_node(closed_database: str) -> Iterator[Node]:
     """A node at which nobody is permitted anything: everybody sees what is public, and parties their own."""
-    with TestClient(build(closed_database), raise_server_exceptions=False) as client:
+    with manned(closed_database) as client:
         yield Node(closed_database, client)
 
 
 @pytest.fixture
 def node(database: str) -> Iterator[Node]:
-    with TestClient(build(database), raise_server_exceptions=False) as client:
+    with manned(database) as client:
         yield Node(database, client)

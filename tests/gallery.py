@@ -126,7 +126,10 @@ PAGES["account"] = (
     },
 )
 PAGES["statements"] = ("statements.html", statements.overview(*sample_statement.listing()))
-PAGES["statement"] = ("statement.html", statements.view(sample_statement.paper(), sample_statement.paid(), sample_statement.remade()))
+PAGES["statement"] = (
+    "statement.html",
+    statements.view(sample_statement.paper(), sample_statement.paid(), sample_statement.remade()),
+)
 PAGES["reconciliation"] = (
     "reconciliation.html",
     {"refused": "", **reconciliation.view(sample_reconciliation.shown(), sample_reconciliation.month(), acts=True)},

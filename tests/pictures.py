@@ -9,14 +9,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from litestar.testing import TestClient
 from PIL import Image
 
 from api import embedded, schema
-from api.app import build
 from api.portal import language
 from tests.chromium import Browser, browser
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 from tests.open_register import permit_all
 from tests.test_drill import MONTH, close
 from tests.test_track_api import STORY
@@ -41,7 +39,7 @@ def main() -> None:
             schema.install(conninfo)
             permit_all(conninfo)
             schema.install(conninfo)
-            with TestClient(build(conninfo)) as client:
+            with manned(conninfo, raises=True) as client:
                 _walk(Node(conninfo, client), chromium, home)
         finally:
             embedded.stop(home)

@@ -48,7 +48,7 @@ class Desk:
 
     def stop(self) -> None:
         async def over() -> None:
-            async with self.works.lifespan(None):  # type: ignore[arg-type]
+            async with self.works.lifespan():
                 pass
 
         asyncio.run(over())

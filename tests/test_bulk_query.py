@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from litestar import Litestar
 
 from api.app import Works
 from api.bulk_query import BadNumbers, read, told_of
@@ -169,5 +168,5 @@ def test_beyond_the_quota_a_known_number_is_not_handed_over(node: Node) -> None:
 
 
 async def _over(works: Works) -> None:
-    async with works.lifespan(Litestar([])):
+    async with works.lifespan():
         pass

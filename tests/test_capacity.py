@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
 from api.capacity import Capacity, Places
@@ -41,8 +43,9 @@ async def begun(most: int, classes: list[str]) -> list[str]:
         let_in.append(scope["route_handler"].opt.get("item_class", ""))
         await over.wait()
 
-    capacity, nothing = Capacity(app, Places(most)), None
-    scopes: list[Any] = [{"route_handler": Route(each)} for each in classes]
+    capacity, places, nothing = Capacity(app), Places(most), None
+    running = SimpleNamespace(state=State({"places": places}))
+    scopes: list[Any] = [{"route_handler": Route(each), "litestar_app": running} for each in classes]
 
     async def one(scope: Any) -> None:
         await capacity(scope, nothing, nothing)  # type: ignore[arg-type]
@@ -53,7 +56,7 @@ async def begun(most: int, classes: list[str]) -> list[str]:
     over.set()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(each) for each in ended} <= {type(None), CapacityReserved}
-    assert capacity.places.taken == 0
+    assert places.taken == 0
     return let_in
 
 

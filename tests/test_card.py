@@ -17,9 +17,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
-from litestar.testing import TestClient
 
-from api.app import build
 from api.identity import open_account
 from api.login import card_login, cards, sm2
 from api.login.ca_commands import ca as ca_command
@@ -29,12 +27,13 @@ from tests import card_mint
 from tests.card_desk import ORIGIN, PEOPLE, Desk, sign
 from tests.card_mint import DAY, NOW, USCC, Holder, mint, name
 from tests.fixtures_api import Served
+from tests.fixtures_node import manned
 
 
 @pytest.fixture
 def desk(database: str, tmp_path: Path) -> Iterator[Desk]:
     settings = Settings(home=tmp_path, database_url=database, origin=ORIGIN, rate_login=Rate(0), rate_address=Rate(0))
-    with TestClient(build(database, settings), base_url=ORIGIN, raise_server_exceptions=False) as client:
+    with manned(database, settings, base_url=ORIGIN) as client:
         made = Desk(database, client)
         made.later(timedelta())
         yield made

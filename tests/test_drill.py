@@ -10,9 +10,8 @@ import msgspec
 import psycopg
 import pytest
 from click.testing import CliRunner
-from litestar.testing import TestClient
 
-from api.app import Works, build
+from api.app import Works
 from api.exporting import exporter
 from api.identity import Account, open_account
 from api.main import kouan
@@ -25,7 +24,7 @@ from domain.invoice import InvoiceSent, PaymentReceived
 from domain.journal import Journal
 from domain.pricing import Pricing, Share
 from domain.writer import Writer
-from tests.fixtures_node import PEOPLE, Node
+from tests.fixtures_node import PEOPLE, Node, manned
 from tests.open_register import subscribed
 from tests.push_world import World, received, run, settled
 from tests.test_sight import THEM, US, granted, named, ours, owned, stopped
@@ -236,7 +235,7 @@ def test_a_push_leads_to_its_fact(database: str, tmp_path: Path) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         key = open_account(connection, PEOPLE["finance"])
     asking = {"Authorization": f"Bearer {key}"}
-    with TestClient(build(database)) as client:
+    with manned(database, raises=True) as client:
         found = [client.get(f"/v1/deliveries/{each[0]}/{each[1]}", headers=asking).json() for each in rows]
     assert [[fact["position"] for fact in each["handed"]["facts"]] for each in found] == [[1], [2], [3]]
     assert {each["delivery"]["channel"] for each in found} == {"push"}
@@ -391,7 +390,7 @@ def test_of_a_file_that_was_taken_home_the_rows_are_found_again(node: Node, tmp_
 
     async def make() -> None:
         works = Works(node.conninfo, settings)
-        async with works.lifespan(None):  # type: ignore[arg-type]
+        async with works.lifespan():
             assert await exporter.once(works, settings)
 
     asyncio.run(make())

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from litestar.testing import TestClient
 
 from api import schema, surplus, tariff_commands
-from api.app import build
 from api.delivery import FEED_PULL, Deliveries
 from api.export import BOM
 from api.identity import Account
@@ -21,7 +19,7 @@ from api.settings import Fees, Settings, SettingsError
 from billing.metering import UsageLine
 from domain.catalogue import Price
 from domain.pricing import Cost
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 
 FORM = ["序号", "收费主体", "项目名称", "收费标准", "计价单位", "服务内容", "收费形式及依据", "备注"]
 PARTY = "91320500MA00000313"
@@ -307,7 +305,7 @@ def test_a_surplus_in_a_cost_recovery_node_is_reported_and_logged(node: Node, ca
     assert node.get("/v1/feed", who="logistics").json()["items"]
     node.catch_up()
     settings = Settings(home=Settings.read({}).home, fees=Fees(regime="cost_recovery"))
-    with TestClient(build(node.conninfo, settings)) as strict:
+    with manned(node.conninfo, settings, raises=True) as strict:
         answer = strict.get("/v1/fees/cost-recovery", headers=node.bearer("finance"))
         page = strict.get("/fees", headers=node.bearer("finance")).text
     assert answer.status_code == 200, answer.text

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from litestar import Litestar
 
 from api.app import Works
 from api.exporting import exporter
@@ -49,7 +48,7 @@ def made(node: Node, times: int = 1) -> None:
 
     async def work() -> None:
         works = Works(node.conninfo, Settings.read())
-        async with works.lifespan(Litestar([])):
+        async with works.lifespan():
             for _ in range(times):
                 await exporter.once(works, Settings.read())
 

@@ -19,7 +19,6 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from litestar.testing import TestClient
 
-from api.app import build
 from api.identity import COOKIE, Account, Gatekeeper, open_account
 from api.login import issuer as own
 from api.login import issuer_commands, issuers, jwks, provider, sessions
@@ -31,7 +30,7 @@ from api.pool import open_pool
 from api.settings import Settings
 from tests import fixtures_postgres
 from tests.fixtures_api import Served
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 from tests.oidc_provider import CLIENT, Provider, serving
 
 PARTY = "91120000MA05XXXX0K"
@@ -45,9 +44,8 @@ VERIFIER = "v" * 43
 class South:
     """A node called SOUTH, with a browser that keeps its cookies."""
 
-    def __init__(self, conninfo: str, home: Path) -> None:
-        self.conninfo, self.settings = conninfo, Settings(home=home)
-        self.browser = TestClient(build(conninfo, self.settings), base_url=SOUTH, raise_server_exceptions=False)
+    def __init__(self, conninfo: str, settings: Settings, browser: TestClient[Any]) -> None:
+        self.conninfo, self.settings, self.browser = conninfo, settings, browser
         with psycopg.connect(conninfo, autocommit=True) as connection:
             own.name(connection, SOUTH)
             self.key = open_account(connection, ZHANG)
@@ -95,9 +93,9 @@ def other_database(postgres: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def south(other_database: str, tmp_path: Path) -> Iterator[South]:
-    made = South(other_database, tmp_path / "south")
-    with made.browser:
-        yield made
+    settings = Settings(home=tmp_path / "south")
+    with manned(other_database, settings, base_url=SOUTH) as browser:
+        yield South(other_database, settings, browser)
 
 
 @pytest.fixture

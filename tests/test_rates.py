@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from litestar.testing import TestClient
 
-from api.app import build
 from api.identity import Account
 from api.leases import SLICES, SWEEP, Buckets, Lease, Limiter, Policy, network
 from api.pool import Pool, open_pool
@@ -22,7 +21,7 @@ from api.problems import TooManyRequests
 from api.rates import policies
 from api.settings import Rate, Settings, SettingsError
 from domain.writer import Busy
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 
 TRADER = Account("trader", "enterprise", "企业", "Trader", party="P1", credential="key:1", address="192.0.2.7")
 
@@ -275,7 +274,7 @@ def test_what_is_set_to_0_is_not_limited() -> None:
 @contextmanager
 def limited(node: Node, tmp_path: Path, **rates: Rate) -> Iterator[TestClient[Any]]:
     own = msgspec.structs.replace(Settings(home=tmp_path), **rates)
-    with TestClient(build(node.conninfo, own), raise_server_exceptions=False) as client:
+    with manned(node.conninfo, own) as client:
         yield client
 
 

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import build
 from api.govern import setup
 from api.identity import Account
 from domain import identifiers
 from examples import parties
 from examples.sandbox import DAYS_MAX, SCENARIOS, Scenario, journey
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 from tests.open_register import subscribed
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -27,7 +25,7 @@ PATH = "/v1/sandbox/journeys"
 def playground(closed_database: str) -> Iterator[Node]:
     """A sandbox with two customers in it."""
     setup.enter_file(closed_database, REGISTER)
-    with TestClient(build(closed_database), raise_server_exceptions=False) as client:
+    with manned(closed_database) as client:
         node = Node(closed_database, client)
         node.open("us", Account("us", "logistics", "甲", "Us", party=US))
         node.open("them", Account("them", "enterprise", "乙", "Them", party=THEM))

@@ -7,13 +7,11 @@ from itertools import product
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import build
 from api.settings import Settings
 from projections.measures import MEASURES
 from projections.units import DRAWN
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 from tests.test_statistics import Told, at, told
 
 SPRING = {"since": "2026-02", "until": "2026-04"}
@@ -112,7 +110,7 @@ def test_a_share_is_of_rounded_counts_and_not_given_for_a_few(node: Node) -> Non
 
 def test_the_operator_says_from_which_size_on_groups_are_shown(database: str) -> None:
     settings = Settings.read({"KOUAN_STATISTICS_THRESHOLD": "3"})
-    with TestClient(build(database, settings), raise_server_exceptions=False) as client:
+    with manned(database, settings) as client:
         node = Node(database, client)
         node.tell(*declarations("2301", 3))
         assert groups(node, "acceptance", by="customs")[("2301",)]["count"] == 3

@@ -9,11 +9,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from litestar.testing import TestClient
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from api.app import build
 from api.identity import Account, open_account
 from domain.container import Container, place_hold, release_hold
 from domain.declaration import Amended, Lodged, Withdrawn
@@ -28,7 +26,7 @@ from examples import air_consignment, rail_export, sea_import
 from examples.day import SOURCES
 from examples.post import Post
 from projections import timeline
-from tests.fixtures_node import Node
+from tests.fixtures_node import Node, manned
 from tests.fixtures_postgres import drop
 from tests.open_register import OWNER
 from tests.test_track_api import BOX, STORY
@@ -125,7 +123,7 @@ def fresh(postgres: str, template: str) -> Fresh:
         conninfo = make_conninfo(postgres, dbname=name)
         with psycopg.connect(postgres, autocommit=True) as connection:
             connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
-            with TestClient(build(conninfo), raise_server_exceptions=False) as client:
+            with manned(conninfo) as client:
                 yield Node(conninfo, client)
         drop(postgres, name)
 

@@ -6,7 +6,6 @@ import signal
 import threading
 
 import click
-from litestar import Litestar
 
 from api.app import Works
 from api.exporting import exporter
@@ -26,5 +25,5 @@ def command(conninfo: str) -> None:
 
 async def _run(conninfo: str, settings: Settings, over: threading.Event) -> None:
     works = Works(conninfo, settings)
-    async with works.lifespan(Litestar([])):
+    async with works.lifespan():
         await exporter.run(works, settings, over)
