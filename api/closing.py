@@ -19,8 +19,8 @@ from billing import drafting, standing
 from domain import fact, period, reconciliation
 from domain.deciding import folded
 from domain.fact import Fact
-from domain.period import OutOfTurn, Period, PeriodClosed, PeriodCutOff, PeriodReviewed
-from domain.reconciliation import Reconciliation
+from domain.period import OutOfTurn, Period, PeriodClosed, PeriodCutOff, PeriodReopened, PeriodReviewed
+from domain.reconciliation import Reconciliation, ReconciliationSigned
 from domain.writer import Busy
 from projections import runner
 
@@ -39,6 +39,8 @@ class Month(NamedTuple):
     position: int = 0  # of its cut-off
     reviewed: PeriodReviewed | None = None
     closed: PeriodClosed | None = None  # as it was closed last
+    cut: PeriodCutOff | None = None
+    reopened: PeriodReopened | None = None  # as it was reopened last
 
 
 # --- what there is ---
@@ -53,11 +55,13 @@ def months(connection: psycopg.Connection[Any]) -> dict[str, Month]:
         now = had._replace(period=period.evolve(had.period, told))
         match told:
             case PeriodCutOff():
-                now = now._replace(position=had.position or position)
+                now = now._replace(position=had.position or position, cut=had.cut or told)
             case PeriodReviewed():
                 now = now._replace(reviewed=told)
             case PeriodClosed():
                 now = now._replace(closed=told)
+            case PeriodReopened():
+                now = now._replace(reopened=told)
             case _:
                 pass
         found[told.period] = now
@@ -82,7 +86,8 @@ def first(connection: psycopg.Connection[Any]) -> str | None:
     return period.month_of(fact.decode(row[0]).happened_at) if row else None
 
 
-def _check_first(begun: str | None, name: str) -> None:
+def check_first(begun: str | None, name: str) -> None:
+    """Raises OutOfTurn for a cut-off that would leave out the month in which everything began."""
     if begun is not None and name > begun:
         raise OutOfTurn(
             f"{begun} 已有用量，须先截止 / there is usage in {begun}: cut that one off first", period=name, next=begun
@@ -102,7 +107,7 @@ def cut_off(books: Books, name: str, by: str, at: datetime) -> Act:
         found = months(connection)
         last = latest(found)
         if last is None:
-            _check_first(first(connection), name)
+            check_first(first(connection), name)
 
         def decide(state: Period) -> Sequence[Fact]:
             return period.cut_off(state, latest=last, by=by, at=at)
@@ -116,7 +121,7 @@ def issue(books: Books, name: str, by: str, at: datetime) -> Act:
     """Issue the statements of a month that was cut off. Raises NotCutOff, OutOfTurn; Busy until usage is counted."""
     with books.connect() as connection:
         found = months(connection)
-        _check_turn(found, name)
+        check_turn(found, name)
         if found[name].period.stage != "cut_off":
             return _act("statements_issued", name, lambda _: ())
         if not runner.wait_for(connection, "usage", found[name].position, WAIT_SECONDS_MAX):
@@ -132,8 +137,8 @@ def issue(books: Books, name: str, by: str, at: datetime) -> Act:
     return _act("statements_issued", name, decide, f"{issued.statements} {issued.total_minor}")
 
 
-def _check_turn(found: dict[str, Month], name: str) -> None:
-    """Credit goes from one statement to the next: months are billed in their order."""
+def check_turn(found: dict[str, Month], name: str) -> None:
+    """Credit goes from one statement to the next: months are billed in their order. Raises NotCutOff, OutOfTurn."""
     if name not in found:
         raise drafting.NotCutOff(f"{name} 尚未截止 / {name} is not cut off yet", period=name)
     waiting = [each for each, month in found.items() if each < name and month.period.stage == "cut_off"]
@@ -147,23 +152,40 @@ def _check_turn(found: dict[str, Month], name: str) -> None:
 
 
 def close(books: Books, name: str, by: str, at: datetime) -> Act:
-    """Close a month that is reconciled and signed; once reopened, reconciled and signed anew."""
+    """Close a month that is reconciled and signed; once reopened, reconciled and signed anew. Raises OutOfTurn."""
+    with books.connect() as connection:
+        check_before(months(connection), name)
+    return _act("closed", name, lambda state: closed(state, _reconciled(books, name), by, at))
 
-    def decide(state: Period) -> Sequence[Fact]:
-        checked = _reconciled(books, name)
-        signed = checked.signed
-        if signed is not None and state.reopened_at is not None and signed.happened_at <= state.reopened_at:
-            signed = None
-        return period.close(
-            state,
-            open_breaks=len(checked.open()),
-            accepted=tuple(sorted(key for key, each in checked.breaks.items() if each.state == "accepted")),
-            signed_by=signed.by if signed else "",
-            by=by,
-            at=at,
+
+def check_before(found: dict[str, Month], name: str) -> None:
+    """Months are closed in their order. Raises OutOfTurn."""
+    before = [each for each, month in found.items() if each < name and month.period.stage != "closed"]
+    if before and name in found and found[name].period.stage == "reviewing":
+        raise OutOfTurn(
+            f"请先结账 {before[0]} / {before[0]} is not closed yet: close that one first", period=name, next=before[0]
         )
 
-    return _act("closed", name, decide)
+
+def closed(state: Period, checked: Reconciliation, by: str, at: datetime) -> Sequence[Fact]:
+    """Close it with what was reconciled. Raises Refused."""
+    signed = signature(state, checked)
+    return period.close(
+        state,
+        open_breaks=len(checked.open()),
+        accepted=tuple(sorted(key for key, each in checked.breaks.items() if each.state == "accepted")),
+        signed_by=signed.by if signed else "",
+        by=by,
+        at=at,
+    )
+
+
+def signature(state: Period, checked: Reconciliation) -> ReconciliationSigned | None:
+    """What the month can be closed on: of one that was reopened, a signature of after that."""
+    signed = checked.signed
+    if signed is not None and state.reopened_at is not None and signed.happened_at <= state.reopened_at:
+        return None
+    return signed
 
 
 def _reconciled(books: Books, name: str) -> Reconciliation:

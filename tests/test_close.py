@@ -123,6 +123,18 @@ def test_statements_are_issued_one_month_after_another(books: Node) -> None:
     assert [act(books, month, "statements").status_code for month in (BEFORE, PAST)] == [202, 202]
 
 
+def test_months_are_closed_one_after_another(books: Node) -> None:
+    for month in (BEFORE, PAST):
+        billed(books, month)
+        signed(books, month)
+    refused = act(books, PAST, "close")
+    assert (refused.status_code, refused.json()["facts"]["next"]) == (409, BEFORE)
+    assert [act(books, month, "close").json()["new"] for month in (BEFORE, PAST)] == [True, True]
+    assert act(books, BEFORE, "reopening", reason="x").status_code == 202
+    assert act(books, BEFORE, "reopen", "second").status_code == 202
+    assert act(books, PAST, "close").json()["new"] is False  # it was closed before, and stays so
+
+
 def test_months_before_the_first_use_are_empty_and_may_be_cut_off(books: Node) -> None:
     assert act(books, period.preceding(period.preceding(BEFORE)), "cut-off").status_code == 202
 

@@ -84,6 +84,7 @@ class Engine:
         self._writing: list[tuple[Written, asyncio.Future[bool]]] = []
         self._write_now = asyncio.Event()
         self._swept_at = monotonic()
+        self._polling = asyncio.Lock()
 
     # --- for as long as it runs ---
 
@@ -139,6 +140,10 @@ class Engine:
 
     async def poll(self) -> None:
         """Learn which endpoints are ours, what their owners changed, what waits, and how far the register has come."""
+        async with self._polling:  # one look after another: an older one would undo a newer
+            await self._poll()
+
+    async def _poll(self) -> None:
         turns = {endpoint: served.turn for endpoint, served in self.served.items() if not served.busy}
         found = await self._thread(self._look)
         ours = {held.endpoint.endpoint_id for held, *_ in found}
