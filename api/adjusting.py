@@ -102,14 +102,15 @@ def find(connection: psycopg.Connection[Any], name: str | None = None) -> list[S
     for _, stream, state in connection.execute(TOLD, {"name": adjustment.stream(name) if name else None}):
         told.setdefault(stream, []).append(fact.decode(state))
     billed = {row[0]: row[1:] for row in connection.execute(BILLED, ([_id(stream) for stream in told],))}
-    return [_shown(_id(stream), facts, billed.get(_id(stream))) for stream, facts in reversed(told.items())]
+    return [shown(_id(stream), facts, billed.get(_id(stream))) for stream, facts in reversed(told.items())]
 
 
 def _id(stream: str) -> str:
     return stream.partition(":")[2]
 
 
-def _shown(name: str, facts: Sequence[Any], billed: tuple[str, int] | None) -> Shown:
+def shown(name: str, facts: Sequence[Any], billed: tuple[str, int] | None) -> Shown:
+    """As it is shown. `billed`: the statement that bears it, and the line."""
     proposed, *decided = facts
     state: Literal["proposed", "approved", "declined"] = "proposed"
     if decided:

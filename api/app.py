@@ -87,9 +87,14 @@ from api.login.tokens import Tokens
 from api.login.vault import Vault
 from api.pool import open_pool, open_readers
 from api.portal import account as account_pages
+from api.portal import bank as bank_pages
 from api.portal import drill as drill_pages
+from api.portal import dunning as dunning_pages
+from api.portal import fapiao as fapiao_pages
 from api.portal import fees as fees_pages
 from api.portal import govern as govern_pages
+from api.portal import months as month_pages
+from api.portal import notice as notice_pages
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
 from api.portal import reconciliation as reconciliation_pages
@@ -200,7 +205,12 @@ ROUTES: tuple[Any, ...] = (
     *govern_pages.ROUTES,
     *fees_pages.ROUTES,
     *statement_pages.ROUTES,
+    *month_pages.ROUTES,
     *reconciliation_pages.ROUTES,
+    *bank_pages.ROUTES,
+    *notice_pages.ROUTES,
+    *fapiao_pages.ROUTES,
+    *dunning_pages.ROUTES,
     *drill_pages.ROUTES,
     *pages.ROUTES,
     *push_routes.ROUTES,

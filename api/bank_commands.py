@@ -22,9 +22,9 @@ from api.tariff_commands import conninfo_of
 from api.trail import Trail
 from billing import bank_books, bank_csv, bank_matching
 from billing.bank_matching import Decision
-from billing.fapiao import yuan
 from domain import bank_receipt
 from domain.journal import Journal
+from domain.money import yuan
 from domain.writer import Writer
 
 console = terminal.open_console()

@@ -1,5 +1,7 @@
 """The bank desk: finance imports the bank's file, matches by hand what does not explain itself, and undoes that.
 
+By API here, on the pages of the desk in api/portal/bank.py: the same acts.
+
 A file is sent as it came from the bank; sent again it adds nothing. Who is billed sees the payment notice of its own
 statements. Each act is on the trail. Money is fen; times are UTC with offset.
 """
@@ -28,6 +30,7 @@ from billing import bank_books, bank_csv, bank_matching
 from billing.bank_books import Notice, ReceiptShown, RefundShown, UnreadShown
 from billing.bank_matching import Decision, Done, Imported
 from domain import bank_receipt
+from domain.bank_receipt import Receipt, Told
 from domain.errors import Malformed
 from domain.writer import Writer
 
@@ -71,6 +74,8 @@ class ToSetAside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ToPayOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refund: str
 
+
+Wish = ToMatch | ToUndo | ToReturn | ToSetAside | ToPayOut
 
 # --- reading ---
 
@@ -147,7 +152,12 @@ async def import_file(
     file = await asyncio.to_thread(
         bank_csv.read, body, account=account, encoding=encoding, columns=columns_of(columns.split(","))
     )
-    done = await asyncio.to_thread(take, desk.pool, desk.decider.writer, file, who.account, now)
+    return await imported(desk, who, file, now)
+
+
+async def imported(desk: Desk, who: Account, file: bank_csv.File, at: datetime) -> Imported:
+    """Take a file that was read, and tell the trail."""
+    done = await asyncio.to_thread(take, desk.pool, desk.decider.writer, file, who.account, at)
     told = f"new {done.new}, known {done.repeated}, unread {len(done.unread)}, matched {done.matched}"
     await desk.trail.tell("bank.imported", f"bank_file:{file.sha256}", account=who, detail=told)
     return done
@@ -178,13 +188,18 @@ class Matched(msgspec.Struct, frozen=True):
 async def match_all(request: AnyRequest, desk: NamedDependency[Desk]) -> Matched:
     """Match again what names its statement and comes to what that is owed: notices may have gone out since."""
     who, now = await admitted(request, desk), datetime.now(UTC)
+    return Matched(await matched_again(desk, who, now))
+
+
+async def matched_again(desk: Desk, who: Account, at: datetime) -> int:
+    """How many were matched; the trail is told."""
 
     def work(connection: psycopg.Connection[Any]) -> int:
-        return bank_matching.by_reference(connection, desk.decider.writer, by=who.account, at=now)
+        return bank_matching.by_reference(connection, desk.decider.writer, by=who.account, at=at)
 
     matched = await asyncio.to_thread(_reading, desk.pool, work)
     await desk.trail.tell("bank.matched", "bank_receipt:*", account=who, detail=f"{matched} by reference")
-    return Matched(matched)
+    return matched
 
 
 @post("/v1/bank/receipts/{receipt:str}/match", guards=FINANCE, tags=["settle"], opt=SCOPE, status_code=ACCEPTED)
@@ -192,13 +207,7 @@ async def match_one(
     request: AnyRequest, receipt: FromPath[str], data: JSONBody[ToMatch], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Say which statement a receipt pays, in whole or in part, and why."""
-    who, now, writer = await admitted(request, desk), datetime.now(UTC), desk.decider.writer
-
-    def by_hand(connection: psycopg.Connection[Any]) -> Decision:
-        about: dict[str, Any] = {"by": who.account, "at": now, "reason": data.reason}
-        return bank_matching.matching(connection, writer, data.statement, data.amount_minor, **about)
-
-    return await _decided(request, desk, who, _Act(receipt, "bank.matched", data.reason, by_hand))
+    return await _decided(request, desk, receipt, data)
 
 
 @post("/v1/bank/receipts/{receipt:str}/undo", guards=FINANCE, tags=["settle"], opt=SCOPE, status_code=ACCEPTED)
@@ -206,12 +215,7 @@ async def undo(
     request: AnyRequest, receipt: FromPath[str], data: JSONBody[ToUndo], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Take a match back: the statement is owed again, the money waits."""
-    who, now = await admitted(request, desk), datetime.now(UTC)
-
-    def undoing(connection: psycopg.Connection[Any]) -> Decision:
-        return bank_matching.undoing(connection, data.payment, by=who.account, at=now, reason=data.reason)
-
-    return await _decided(request, desk, who, _Act(receipt, "bank.unmatched", data.reason, undoing))
+    return await _decided(request, desk, receipt, data)
 
 
 @post("/v1/bank/receipts/{receipt:str}/return", guards=FINANCE, tags=["settle"], opt=SCOPE, status_code=ACCEPTED)
@@ -219,22 +223,7 @@ async def give_back(
     request: AnyRequest, receipt: FromPath[str], data: JSONBody[ToReturn], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Say that money which belongs to no statement went back to who had sent it."""
-    who, now = await admitted(request, desk), datetime.now(UTC)
-
-    def returned(_: psycopg.Connection[Any]) -> Decision:
-        return lambda state: (
-            bank_receipt.give_back(
-                state,
-                state.waiting_minor if data.amount_minor is None else data.amount_minor,
-                reason=data.reason,
-                reference=data.reference,
-                by=who.account,
-                at=now,
-            ),
-            (),
-        )
-
-    return await _decided(request, desk, who, _Act(receipt, "bank.returned", data.reason, returned))
+    return await _decided(request, desk, receipt, data)
 
 
 @post("/v1/bank/receipts/{receipt:str}/set-aside", guards=FINANCE, tags=["settle"], opt=SCOPE, status_code=ACCEPTED)
@@ -242,12 +231,7 @@ async def set_aside(
     request: AnyRequest, receipt: FromPath[str], data: JSONBody[ToSetAside], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Say that what waits has nothing to do with statements."""
-    who, now = await admitted(request, desk), datetime.now(UTC)
-
-    def aside(_: psycopg.Connection[Any]) -> Decision:
-        return lambda state: (bank_receipt.set_aside(state, reason=data.reason, by=who.account, at=now), ())
-
-    return await _decided(request, desk, who, _Act(receipt, "bank.set_aside", data.reason, aside))
+    return await _decided(request, desk, receipt, data)
 
 
 @post("/v1/bank/receipts/{receipt:str}/pay-out", guards=FINANCE, tags=["settle"], opt=SCOPE, status_code=ACCEPTED)
@@ -255,29 +239,15 @@ async def pay_out(
     request: AnyRequest, receipt: FromPath[str], data: JSONBody[ToPayOut], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Say that money which went out is a refund that was to be paid."""
+    return await _decided(request, desk, receipt, data)
+
+
+async def _decided(request: AnyRequest, desk: Desk, receipt: str, data: Wish) -> Response[bytes]:
+    """Decide, tell the trail, answer; with `Idempotency-Key`."""
     who, now = await admitted(request, desk), datetime.now(UTC)
 
-    def paid(connection: psycopg.Connection[Any]) -> Decision:
-        return bank_matching.paying_out(connection, data.refund, by=who.account, at=now)
-
-    return await _decided(request, desk, who, _Act(receipt, "bank.paid_out", data.refund, paid))
-
-
-class _Act(NamedTuple):
-    """What is decided on which receipt, and what the trail calls it."""
-
-    receipt: str
-    action: str
-    detail: str
-    decision: Callable[[psycopg.Connection[Any]], Decision]
-
-
-async def _decided(request: AnyRequest, desk: Desk, who: Account, act: _Act) -> Response[bytes]:
-    """Decide, tell the trail, answer; with `Idempotency-Key`."""
-
     async def work(key: UUID) -> Answer:
-        done = await asyncio.to_thread(decide, desk.pool, desk.decider.writer, act.receipt, act.decision, key)
-        await desk.trail.tell(act.action, bank_receipt.stream(act.receipt), account=who, detail=act.detail)
+        done = await carry_out(desk, who, receipt, data, now, key=key)
         headers = {"Content-Type": "application/json", "ETag": f'"{done.version}"'}
         return Answer(ACCEPTED, headers, msgspec.json.encode(done))
 
@@ -286,6 +256,57 @@ async def _decided(request: AnyRequest, desk: Desk, who: Account, act: _Act) -> 
         return (await work(uuid4())).response()
     asked = idempotency.ask(request, who.account, named, await request.body())
     return await idempotency.once(desk.pool, asked, work)
+
+
+async def carry_out(desk: Desk, who: Account, receipt: str, wish: Wish, at: datetime, *, key: UUID) -> Done:
+    """Decide on a receipt, and tell the trail; the same key again has no second effect. Raises what decisions raise."""
+    action, detail, decision = _act(desk.decider.writer, wish, who.account, at)
+    done = await asyncio.to_thread(decide, desk.pool, desk.decider.writer, receipt, decision, key)
+    await desk.trail.tell(action, bank_receipt.stream(receipt), account=who, detail=detail)
+    return done
+
+
+class _Act(NamedTuple):
+    """What the trail calls it, and what is decided."""
+
+    action: str
+    detail: str
+    decision: Callable[[psycopg.Connection[Any]], Decision]
+
+
+def _act(writer: Writer, wish: Wish, by: str, at: datetime) -> _Act:
+    match wish:
+        case ToMatch(statement=statement, amount_minor=minor, reason=reason):
+            return _Act(
+                "bank.matched",
+                reason,
+                lambda each: bank_matching.matching(each, writer, statement, minor, by=by, at=at, reason=reason),
+            )
+        case ToUndo(payment=payment, reason=reason):
+            return _Act(
+                "bank.unmatched",
+                reason,
+                lambda each: bank_matching.undoing(each, payment, by=by, at=at, reason=reason),
+            )
+        case ToReturn(reason=reason):
+            return _Act("bank.returned", reason, lambda _: _returning(wish, by, at))
+        case ToSetAside(reason=reason):
+            return _Act(
+                "bank.set_aside",
+                reason,
+                lambda _: lambda state: (bank_receipt.set_aside(state, reason=reason, by=by, at=at), ()),
+            )
+        case ToPayOut(refund=refund):
+            return _Act("bank.paid_out", refund, lambda each: bank_matching.paying_out(each, refund, by=by, at=at))
+
+
+def _returning(wish: ToReturn, by: str, at: datetime) -> Decision:
+    def decision(state: Receipt) -> Told:
+        minor = state.waiting_minor if wish.amount_minor is None else wish.amount_minor
+        about: dict[str, Any] = {"reason": wish.reason, "reference": wish.reference, "by": by, "at": at}
+        return bank_receipt.give_back(state, minor, **about), ()
+
+    return decision
 
 
 def decide(

@@ -14,12 +14,18 @@ from api.problems import NoCredential, WrongRole
 from api.register import Register
 
 KEEPERS: tuple[Role, ...] = ("finance", "operator")
+LOOKERS: tuple[Role, ...] = ("finance", "operator", "auditor")
 OPERATOR = "operator"
 
 
 def keeps_books(account: Account, register: Register, roles: tuple[Role, ...] = KEEPERS) -> bool:
-    """One of these roles, of the node's own: of a party registered as operator, or not of any."""
-    kind = register.rights.kinds.get(account.party, OPERATOR)
+    """One of these roles, of the node's own: of a party registered as operator, or not of any.
+
+    Of a party that this process has not read of yet the register is read first: it may be an enterprise.
+    """
+    if account.party and account.party not in register.rights.kinds:
+        register.refresh()
+    kind = register.rights.kinds.get(account.party) if account.party else OPERATOR
     return account.role in roles and (kind == OPERATOR or account.role == "auditor")
 
 

@@ -21,13 +21,13 @@ from api.bookkeepers import bookkeepers, keeps_books
 from api.books import Books, conninfo, opened
 from api.entitlement import Entitlements
 from api.govern.acts import ACCEPTED, AnyRequest, Desk, admitted
-from api.identity import Role, needs
+from api.identity import Account, Role, needs
 from api.settings import Settings
 from api.trail import Trail
 from billing.fee_words import yuan
 from domain import dunning, fact, subscription
 from domain.deciding import folded
-from domain.dunning import Dunned, DunningLifted, DunningReminded, DunningSuspended, Ladder, Overdue
+from domain.dunning import Dunned, DunningFact, DunningLifted, DunningReminded, DunningSuspended, Ladder, Overdue
 from domain.fact import Fact, digest_id
 from domain.period import ZONE
 from domain.subscription import Subscription, holder
@@ -140,16 +140,13 @@ class _Run(NamedTuple):
         for whose, each in dunned.items():
             if each.suspended and whose in late:
                 self._suspend(each.suspended)
-        running = {whose: self._running(whose) for whose in {*dunned, *late}}
+        running = {whose: running_of(self.entitlements, whose) for whose in {*dunned, *late}}
         done: list[Done] = []
         for whose, told in due(found, dunned, running, ladder=self.ladder, by=self.by, at=self.at):
             if any(isinstance(each, DunningLifted) for each in told):
                 self._resume(dunned[whose].suspended)  # first: what is told to go on does
             done += self._holder(whose, late.get(whose, []), running[whose])
         return done
-
-    def _running(self, whose: Whose) -> list[str]:
-        return [each.id for each in self.entitlements.subscriptions.of(_holder(whose)) if not each.suspended]
 
     def _holder(self, whose: Whose, late: Sequence[Overdue], running: Sequence[str]) -> list[Done]:
         """Decide on its own stream, once, whoever else runs; then stop its subscriptions."""
@@ -199,6 +196,11 @@ def _holder(whose: Whose) -> str:
     return holder("", name) if is_party else holder(name, "")
 
 
+def running_of(entitlements: Entitlements, whose: Whose) -> list[str]:
+    """Subscriptions of a holder that are not suspended."""
+    return [each.id for each in entitlements.subscriptions.of(_holder(whose)) if not each.suspended]
+
+
 def _counted(books: Books, connection: psycopg.Connection[Any]) -> None:
     """Who has paid a moment ago is not suspended. Raises Busy."""
     last = books.writer.journal.last(connection)
@@ -220,14 +222,24 @@ def _done(told: Fact) -> Done:
             return Done(**about, act="lifted", statements=[], subscriptions=list(told.subscriptions))
 
 
-def read(connection: psycopg.Connection[Any]) -> dict[Whose, Dunned]:
+def history(connection: psycopg.Connection[Any]) -> list[DunningFact]:
+    """What dunning has told so far, in its order."""
+    facts = [fact.decode(state) for (state,) in connection.execute(TOLD)]
+    return [each for each in facts if isinstance(each, DunningFact)]
+
+
+def by_holder(facts: Iterable[DunningFact]) -> dict[Whose, Dunned]:
     """Every holder that something was told of."""
     found: dict[Whose, Dunned] = {}
-    for (state,) in connection.execute(TOLD):
-        told: Any = fact.decode(state)
-        whose = (told.holder, told.is_party)
-        found[whose] = dunning.evolve(found.get(whose, Dunned(*whose)), told)
+    for each in facts:
+        whose = (each.holder, each.is_party)
+        found[whose] = dunning.evolve(found.get(whose, Dunned(*whose)), each)
     return found
+
+
+def read(connection: psycopg.Connection[Any]) -> dict[Whose, Dunned]:
+    """Every holder that something was told of."""
+    return by_holder(history(connection))
 
 
 def run(books: Books, entitlements: Entitlements, ladder: Ladder, by: str, at: datetime) -> list[Done]:
@@ -301,12 +313,17 @@ async def run_now(
     settings: NamedDependency[Settings],
 ) -> Ran:
     """Do what is due now: remind, suspend, lift. A second time there is nothing left to do."""
-    account, now = await admitted(request, desk), datetime.now(UTC)
-    books = Books(desk.pool, desk.decider)
-    done = await asyncio.to_thread(run, books, entitlements, settings.dunning, account.account, now)
+    account = await admitted(request, desk)
+    return Ran(await run_by(desk, entitlements, settings.dunning, account))
+
+
+async def run_by(desk: Desk, entitlements: Entitlements, ladder: Ladder, account: Account) -> list[Done]:
+    """A run that somebody asked for, told to the trail. Raises Busy."""
+    books, now = Books(desk.pool, desk.decider), datetime.now(UTC)
+    done = await asyncio.to_thread(run, books, entitlements, ladder, account.account, now)
     for each in done:
         await desk.trail.tell(f"dunning.{each.act}", each.holder, account=account, detail=_detail(each))
-    return Ran(done)
+    return done
 
 
 def _detail(done: Done) -> str:

@@ -17,11 +17,12 @@ from api.bank_commands import BY, Node, opened
 from api.fapiao_desk import Books, Classified, ToRecord, ToRedden, ToRequest
 from api.govern.acts import Act
 from billing import bank_csv, fapiao_books
-from billing.fapiao import Request, yuan
+from billing.fapiao import Request
 from domain import catalogue, period
 from domain.deciding import Decider
 from domain.errors import Malformed
 from domain.fapiao import Title
+from domain.money import yuan
 
 console = terminal.open_console()
 KIND = click.option("--kind", type=click.Choice(["ordinary", "special"]), default="ordinary", help="普票或专票 / kind.")

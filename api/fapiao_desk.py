@@ -37,6 +37,7 @@ from domain.fact import Fact
 from domain.fapiao import Fapiao, FapiaoRecorded, FapiaoReddened, FapiaoRequested, ItemClassified, Kind, NoFapiao, Title
 from domain.invoice import Invoice
 from domain.journal import Journal
+from projections.usage import Whose
 
 T = TypeVar("T")
 FINANCE = [bookkeepers("finance")]
@@ -113,12 +114,11 @@ async def one(
     request: AnyRequest, statement: FromPath[str], pool: NamedDependency[Pool], register: NamedDependency[Register]
 ) -> Shown:
     """What a statement has of them; enterprises see their own."""
-    return await asyncio.to_thread(_visible, request, statement, pool, register)
+    return await asyncio.to_thread(seen, pool, statement, settle.visible(caller(request), register))
 
 
-def _visible(request: AnyRequest, number: str, pool: Pool, register: Register) -> Shown:
-    """Raises Unknown."""
-    whose = settle.visible(caller(request), register)
+def seen(pool: Pool, number: str, whose: Whose) -> Shown:
+    """What a statement has of them, to whom it may be shown. Raises Unknown."""
     with pool.connection() as connection:
         return fapiao_books.one(connection, number, holder=whose.holder, is_party=whose.is_party)
 
@@ -225,7 +225,7 @@ async def ask(
 ) -> Response[bytes]:
     """Ask for the fapiao of a statement; an enterprise for its own, with its title."""
     who, now = await admitted(request, desk), datetime.now(UTC)
-    await asyncio.to_thread(_visible, request, statement, desk.pool, desk.register)
+    await asyncio.to_thread(seen, desk.pool, statement, settle.visible(who, desk.register))
     act = await asyncio.to_thread(requesting, desk.pool, statement, data, who.account, now)
     return await answered(request, desk, who, lambda _: act)
 

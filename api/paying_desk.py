@@ -77,7 +77,7 @@ async def send_one(
 ) -> Asked:
     """Have the invoice of a statement sent. Asking again changes nothing; a statement of nothing is refused."""
     account = await admitted(request, desk)
-    return await _ask(desk, settings, account, statement=number)
+    return await have_sent(desk, settings, account, statement=number)
 
 
 @post("/v1/periods/{month:str}/invoices", guards=FINANCE, tags=["settle"], opt=OPT, status_code=ACCEPTED)
@@ -86,10 +86,11 @@ async def send_month(
 ) -> Asked:
     """Have the invoices of a month sent: of each issued statement with something to pay."""
     account = await admitted(request, desk)
-    return await _ask(desk, settings, account, month=period.parse(month))
+    return await have_sent(desk, settings, account, month=period.parse(month))
 
 
-async def _ask(desk: Desk, settings: Settings, account: Account, *, statement: str = "", month: str = "") -> Asked:
+async def have_sent(desk: Desk, settings: Settings, account: Account, *, statement: str = "", month: str = "") -> Asked:
+    """The same by API and on the page, told to the trail. Raises Unknown, NothingToCollect."""
     paying = settings.paying
 
     def work() -> Asked:
@@ -161,29 +162,61 @@ async def one(number: FromPath[str], desk: NamedDependency[Desk]) -> Journey:
     return await asyncio.to_thread(look)
 
 
-# --- afterwards ---
+# --- afterwards; `Work` gets the id of the request and who asks, and says whether there was something to do ---
+
+Work = Callable[[UUID, str], bool]
 
 
-@post("/v1/invoices/{number:str}/resume", guards=FINANCE, tags=["settle"], opt=OPT)
-async def resume(request: AnyRequest, number: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
-    """Somebody has looked: what stopped, or waits for its next attempt, goes on now."""
+def going_on(desk: Desk, number: str) -> Work:
+    """Raises Unknown."""
 
     def work(_key: UUID, _by: str) -> bool:
         with desk.pool.connection() as connection:
             return invoicing.resume(connection, number, at=datetime.now(UTC))
 
-    return await _answered(request, desk, "invoice.resume", number, work)
+    return work
 
 
-@post("/v1/invoices/{number:str}/again", guards=FINANCE, tags=["settle"], opt=OPT)
-async def again(request: AnyRequest, number: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
-    """Make another invoice for one that is void."""
+def anew(desk: Desk, number: str) -> Work:
+    """Raises Unknown, Refused."""
 
     def work(_key: UUID, _by: str) -> bool:
         with desk.pool.connection() as connection:
             return invoicing.again(connection, number, at=datetime.now(UTC))
 
-    return await _answered(request, desk, "invoice.again", number, work)
+    return work
+
+
+def withdrawn(desk: Desk, number: str, reason: str) -> Work:
+    """Raises Unknown, Refused."""
+
+    def work(key: UUID, by: str) -> bool:
+        asked = Request(statement=number, id=key, reason=reason, by=by)
+        with desk.pool.connection() as connection:
+            return giving_back.withdraw(connection, asked, at=datetime.now(UTC))
+
+    return work
+
+
+async def carry_out(  # noqa: PLR0917  what an act is made of
+    desk: Desk, account: Account, action: str, number: str, work: Work, key: UUID, detail: str = ""
+) -> bool:
+    """Do it, and tell the trail. Whether there was something to do."""
+    new = await asyncio.to_thread(work, key, account.account)
+    await desk.trail.tell(action, f"statement:{number[:80]}", account=account, detail=detail)
+    return new
+
+
+@post("/v1/invoices/{number:str}/resume", guards=FINANCE, tags=["settle"], opt=OPT)
+async def resume(request: AnyRequest, number: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Somebody has looked: what stopped, or waits for its next attempt, goes on now."""
+    return await _answered(request, desk, "invoice.resume", number, going_on(desk, number))
+
+
+@post("/v1/invoices/{number:str}/again", guards=FINANCE, tags=["settle"], opt=OPT)
+async def again(request: AnyRequest, number: FromPath[str], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Make another invoice for one that is void."""
+    return await _answered(request, desk, "invoice.again", number, anew(desk, number))
 
 
 @post("/v1/invoices/{number:str}/void", guards=FINANCE, tags=["settle"], opt=OPT)
@@ -235,13 +268,7 @@ async def withdraw(
     request: AnyRequest, number: FromPath[str], data: JSONBody[Because], desk: NamedDependency[Desk]
 ) -> Response[bytes]:
     """Give up voiding, credits and refunds that have stopped: they never go on, and their amount is free again."""
-
-    def work(key: UUID, by: str) -> bool:
-        asked = Request(statement=number, id=key, reason=data.reason, by=by)
-        with desk.pool.connection() as connection:
-            return giving_back.withdraw(connection, asked, at=datetime.now(UTC))
-
-    return await _answered(request, desk, "invoice.withdraw", number, work, data.reason)
+    return await _answered(request, desk, "invoice.withdraw", number, withdrawn(desk, number, data.reason), data.reason)
 
 
 async def _answered(  # noqa: PLR0917  what an act is made of
@@ -249,7 +276,7 @@ async def _answered(  # noqa: PLR0917  what an act is made of
     desk: Desk,
     action: str,
     number: str,
-    act: Callable[[UUID, str], bool],
+    act: Work,
     detail: str = "",
 ) -> Response[bytes]:
     """Once for each Idempotency-Key; on the trail."""
@@ -257,8 +284,7 @@ async def _answered(  # noqa: PLR0917  what an act is made of
     body = await request.body()
 
     async def work(key: UUID) -> Answer:
-        new = await asyncio.to_thread(act, key, account.account)
-        await desk.trail.tell(action, f"statement:{number[:80]}", account=account, detail=detail)
+        new = await carry_out(desk, account, action, number, act, key, detail)
         done = msgspec.json.encode(Accepted(number, new))
         return Answer(ACCEPTED, {"Content-Type": "application/json"}, done)
 

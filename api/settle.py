@@ -27,6 +27,7 @@ from billing import metering
 from billing.metering import DOOMSDAY, EPOCH, Asked, UsageReport, UsageRow
 from domain import period
 from domain.errors import Malformed
+from domain.money import yuan
 from projections import catalogue
 from projections.usage import Whose
 
@@ -111,15 +112,6 @@ class Column(NamedTuple):
     cell: Callable[[UsageRow], Cell]
 
 
-def _yuan(minor: int) -> str:
-    """Fen as yuan, to the digit.
-
-    >>> _yuan(5), _yuan(-1234)
-    ('0.05', '-12.34')
-    """
-    return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02}"
-
-
 COLUMNS = (
     Column(("账期", "Period"), lambda row: row.billing_period),
     Column(("更正账期", "Corrects period"), lambda row: row.corrects_period),
@@ -143,7 +135,7 @@ COLUMNS = (
 
 def _money(row: UsageRow, minor: int) -> str:
     """Nothing, not a zero, of what has no price."""
-    return "" if row.tariff is None else _yuan(minor)
+    return "" if row.tariff is None else yuan(minor)
 
 
 def table(found: UsageReport) -> bytes:

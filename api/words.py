@@ -16,6 +16,7 @@ from babel.numbers import format_currency, format_decimal, get_currency_precisio
 
 from billing.fee_words import in_words
 from domain import identifiers
+from domain.period import ZONE
 from projections.history import Eta, Parts
 from projections.timeline import Line
 
@@ -189,6 +190,11 @@ def minute(text: str) -> str:
 def stamp(instant: datetime) -> str:
     """To the second, in UTC: for what machines did."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def shanghai(instant: datetime) -> str:
+    """2026-11-03 10:00, on the clock of the books: for what people of finance did and when it is due."""
+    return f"{instant.astimezone(ZONE):%Y-%m-%d %H:%M}"
 
 
 def offset(instant: datetime) -> str:

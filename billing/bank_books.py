@@ -4,6 +4,7 @@ Read from the tables that the journal fills in the transaction of the fact (doma
 was just decided is there. Money is integer minor units (fen); times are UTC.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from domain.statement import Holder, Seller
 
 Connection = psycopg.Connection[Any]
 State = Literal["waiting", "matched", "settled", "all"]
-RECEIPTS = """
+RECEIPT = """
 SELECT
     receipt, account, serial, direction, amount_minor, currency, booked_at, payer, payer_account, text, matched_minor,
     settled_minor, waiting_minor, imported_at, file_sha256, row, position,
@@ -30,15 +31,40 @@ SELECT
         FROM bank_matches AS m WHERE m.receipt = r.receipt
     ), '[]') AS matches
 FROM bank_receipts AS r
-WHERE position > %(after)s AND (%(receipt)s::text IS NULL OR receipt = %(receipt)s)
-  AND CASE %(state)s::text
-      WHEN 'waiting' THEN waiting_minor > 0 WHEN 'matched' THEN matched_minor > 0 WHEN 'settled' THEN settled_minor > 0
-      ELSE true
-  END
+"""
+IN_STATE = """
+CASE %(state)s::text
+    WHEN 'waiting' THEN waiting_minor > 0 WHEN 'matched' THEN matched_minor > 0 WHEN 'settled' THEN settled_minor > 0
+    ELSE true
+END
+"""
+RECEIPTS = f"""
+{RECEIPT}
+WHERE position > %(after)s AND (%(receipt)s::text IS NULL OR receipt = %(receipt)s) AND {IN_STATE}
 ORDER BY position
 LIMIT %(limit)s
 """
-UNREAD = "SELECT file_sha256, row, raw, zh, en, by, at FROM bank_unread ORDER BY at DESC, file_sha256, row LIMIT %s"
+NEWEST = f"""
+{RECEIPT}
+WHERE position < %(before)s AND {IN_STATE}
+ORDER BY position DESC
+LIMIT %(limit)s
+"""
+OUTGOING = f"""
+{RECEIPT}
+WHERE waiting_minor > 0 AND direction = 'out' AND waiting_minor = ANY(%s)
+ORDER BY position
+"""
+UNREAD = """
+SELECT file_sha256, row, raw, zh, en, by, at FROM bank_unread
+ORDER BY at DESC, file_sha256, row
+LIMIT %s OFFSET %s
+"""
+COUNTS = """
+SELECT
+    (SELECT count(*) FROM bank_receipts WHERE waiting_minor > 0), (SELECT count(*) FROM bank_unread),
+    (SELECT count(*) FROM bank_refunds WHERE receipt IS NULL)
+"""
 REFUNDS = """
 SELECT
     f.refund, f.payment, f.amount_minor, n.currency, f.credit_note, f.made_at, f.paid_at, f.receipt, n.statement,
@@ -63,6 +89,25 @@ SELECT
     ), 0)::bigint
     - coalesce((SELECT sum(amount_minor) FROM bank_refunds WHERE notice = %(notice)s), 0)::bigint,
     coalesce((SELECT sum(amount_minor) FROM bank_credit_notes WHERE notice = %(notice)s), 0)::bigint
+"""
+OWED = """
+WITH asked AS (
+    SELECT
+        n.statement, holder, holder_zh, holder_en, n.currency, n.total_minor, due_on, sent_at,
+        coalesce((
+            SELECT sum(amount_minor) FROM bank_matches AS m WHERE m.statement = n.statement AND undone_at IS NULL
+        ), 0)::bigint
+        - coalesce((SELECT sum(amount_minor) FROM bank_refunds AS f WHERE f.notice = n.notice), 0)::bigint
+            AS paid_minor,
+        coalesce((SELECT sum(amount_minor) FROM bank_credit_notes AS c WHERE c.notice = n.notice), 0)::bigint
+            AS credited_minor
+    FROM bank_notices AS n JOIN issued_statements USING (statement)
+    WHERE statement = ANY(%s) AND sent_at IS NOT NULL AND status = 'open'
+)
+SELECT asked.*, total_minor - paid_minor - credited_minor AS outstanding_minor
+FROM asked
+WHERE total_minor > paid_minor + credited_minor
+ORDER BY due_on, statement
 """
 ASKED = "SELECT line, item, description, amount_minor FROM bank_notice_lines WHERE notice = %s ORDER BY line"
 
@@ -128,6 +173,30 @@ class RefundShown(msgspec.Struct, frozen=True, kw_only=True):
     payee_account: str
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment notice that is out, and of which something is open."""
+
+    statement: str
+    holder: str
+    holder_zh: str
+    holder_en: str
+    currency: str
+    total_minor: int
+    paid_minor: int
+    credited_minor: int
+    outstanding_minor: int
+    due_on: date
+    sent_at: datetime
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What there is to do."""
+
+    waiting: int = 0  # receipts of which something waits
+    unread: int = 0  # rows of files
+    refunds: int = 0  # to be paid out
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     item: str
@@ -162,10 +231,34 @@ def receipts(
         return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(RECEIPTS, asked)]
 
 
-def unread(connection: Connection, limit: int = 500) -> list[UnreadShown]:
-    """Rows of the bank's files that could not be read, the newest first."""
+def newest(connection: Connection, *, state: State = "all", before: int, limit: int) -> list[ReceiptShown]:
+    """Movements before a position, the last imported first."""
+    asked = {"state": state, "before": before, "limit": limit}
     with connection.cursor(row_factory=dict_row) as cursor:
-        return [UnreadShown(**row) for row in cursor.execute(UNREAD, (limit,))]
+        return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(NEWEST, asked)]
+
+
+def outgoing(connection: Connection, amounts: Sequence[int]) -> list[ReceiptShown]:
+    """Money that went out whole in one of these amounts, and that nobody has explained."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(OUTGOING, (list(amounts),))]
+
+
+def unread(connection: Connection, limit: int = 500, past: int = 0) -> list[UnreadShown]:
+    """Rows of the bank's files that could not be read, the newest first, without the first `past`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [UnreadShown(**row) for row in cursor.execute(UNREAD, (limit, past))]
+
+
+def counts(connection: Connection) -> Counts:
+    """How much there is to do at the desk."""
+    return Counts(*(connection.execute(COUNTS).fetchone() or ()))
+
+
+def owed(connection: Connection, statements: Sequence[str]) -> list[Owed]:
+    """Of these statements, those whose notice is out and not paid in full, the longest due first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [Owed(**row) for row in cursor.execute(OWED, (list(statements),))]
 
 
 def refunds(connection: Connection, *, to_pay: bool = True) -> list[RefundShown]:

@@ -16,6 +16,7 @@ import msgspec
 
 from billing.rating import tax_split
 from domain.fapiao import ItemClassified, Kind, NoFapiao, Title
+from domain.money import yuan
 from domain.statement import Line, Seller, Statement
 
 PRICE_PLACES = Decimal("0.00000001")
@@ -227,15 +228,6 @@ def _cells(row: Row) -> dict[str, str]:
 
 def _joined(*parts: Sequence[str] | str) -> str:
     return " ".join(str(part) for part in parts if part)
-
-
-def yuan(minor: int) -> str:
-    """Fen as yuan with two decimals.
-
-    >>> yuan(5), yuan(-1234)
-    ('0.05', '-12.34')
-    """
-    return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02}"
 
 
 # --- 大写: an amount in the characters of the trade ---

@@ -34,8 +34,9 @@ WHERE payable_minor > 0 AND (%(month)s::text IS NULL OR period = %(month)s)
 ORDER BY statement
 """
 CREDITED = """
-SELECT coalesce(sum((convert_from(state, 'UTF8')::json->>'amount_minor')::bigint), 0)::bigint
-FROM commerce_events WHERE originator_id = %s AND topic = 'credit_note.issued'
+SELECT originator_id, sum((convert_from(state, 'UTF8')::json->>'amount_minor')::bigint)::bigint
+FROM commerce_events WHERE originator_id = ANY(%s) AND topic = 'credit_note.issued'
+GROUP BY originator_id
 """
 ELSEWHERE = "SELECT statement FROM fapiao_issued WHERE number = %s"
 
@@ -89,14 +90,20 @@ def listed(
     """Statements that have to be paid, with their fapiao: of a month, one, or one holder's."""
     asked = {"month": month, "statement": number, "holder": holder, "is_party": is_party}
     rows = connection.execute(PAYABLE, asked).fetchall()
-    found = states(connection, [row[0] for row in rows])
-    return [_shown(connection, row, found[row[0]]) for row in rows]
+    numbers = [row[0] for row in rows]
+    found, less = states(connection, numbers), credited(connection, numbers)
+    return [_shown(row, found[row[0]], less.get(row[0], 0)) for row in rows]
 
 
-def _shown(connection: Connection, row: tuple[Any, ...], found: Fapiao) -> Shown:
+def credited(connection: Connection, numbers: Iterable[str]) -> dict[str, int]:
+    """What credit notes have taken from the invoices of these statements; none: not named."""
+    found = connection.execute(CREDITED, ([f"invoice:{number}" for number in numbers],))
+    return {name.partition(":")[2]: minor for name, minor in found}
+
+
+def _shown(row: tuple[Any, ...], found: Fapiao, credited_minor: int) -> Shown:
     number, period, holder, is_party, payable = row
-    [credited] = connection.execute(CREDITED, (f"invoice:{number}",)).fetchone() or (0,)
-    difference = found.total_minor - (payable - credited)
+    difference = found.total_minor - (payable - credited_minor)
     state = ("different" if difference else "issued") if found.blue else "requested" if found.waiting else "missing"
     return Shown(
         statement=number,
@@ -104,7 +111,7 @@ def _shown(connection: Connection, row: tuple[Any, ...], found: Fapiao) -> Shown
         holder=holder,
         is_party=is_party,
         payable_minor=payable,
-        credited_minor=credited,
+        credited_minor=credited_minor,
         issued_minor=found.total_minor,
         difference_minor=difference if found.blue else 0,
         state=state,
@@ -144,7 +151,6 @@ def buyer_of(document: Statement) -> Title:
 def prepared(connection: Connection, number: str, *, serial: str, kind: Kind, buyer: Title) -> Request:
     """The request of a statement that was issued. Raises Unknown, NoFapiao."""
     raw = drafting.stored(connection, number)
-    [credited] = connection.execute(CREDITED, (f"invoice:{number}",)).fetchone() or (0,)
     return fapiao.prepare(
         statement.read(raw),
         statement.digest(raw),
@@ -152,7 +158,7 @@ def prepared(connection: Connection, number: str, *, serial: str, kind: Kind, bu
         kind=kind,
         buyer=buyer,
         classes=classes(connection),
-        credited_minor=credited,
+        credited_minor=credited(connection, [number]).get(number, 0),
     )
 
 

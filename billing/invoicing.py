@@ -4,6 +4,7 @@ Asking writes rows, and nothing leaves before they are there; the process `kouan
 Times are UTC, due days those of Asia/Shanghai, money integer minor units (fen).
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -34,21 +35,40 @@ WHERE statement = %(statement)s OR period = %(month)s
 LISTED = """
 SELECT going.statement, issued.period, issued.holder, issued.is_party, going.provider, going.state,
     coalesce(at_work.step, '') AS step, coalesce(at_work.attempts, 0) AS attempts, at_work.next_at,
-    coalesce(nullif(going.error, ''), at_work.error, '') AS error, going.payable_minor, issued.currency,
+    coalesce(at_work.state, '') AS step_state, coalesce(nullif(going.error, ''), at_work.error, '') AS error,
+    going.payable_minor, issued.currency,
     going.invoice, going.number, going.url, going.due_on, going.asked_by, going.asked_at, going.sent_at
 FROM gateway_invoices AS going
 JOIN issued_statements AS issued USING (statement)
 LEFT JOIN LATERAL (
-    SELECT step, attempts, next_at, error FROM gateway_steps
+    SELECT step, state, attempts, next_at, error FROM gateway_steps
     WHERE gateway_steps.statement = going.statement AND state <> 'done'
-    ORDER BY no LIMIT 1
+    ORDER BY error = '', no LIMIT 1
 ) AS at_work ON true
 WHERE (%(state)s::text IS NULL OR going.state = %(state)s)
     AND (%(month)s::text IS NULL OR issued.period = %(month)s)
     AND (%(statement)s::text IS NULL OR going.statement = %(statement)s)
+    AND (NOT %(troubled)s OR going.error <> '' OR at_work.error <> '')
     AND going.statement > %(after)s
 ORDER BY going.statement
 LIMIT %(limit)s
+"""
+SUMS = """
+SELECT issued.period, count(*) FILTER (WHERE issued.payable_minor > 0) AS payable,
+    coalesce(sum(issued.payable_minor), 0)::bigint AS payable_minor,
+    count(*) FILTER (WHERE going.state = 'waiting') AS waiting, count(*) FILTER (WHERE going.state = 'sent') AS sent,
+    count(*) FILTER (WHERE going.state = 'stopped') AS stopped,
+    count(*) FILTER (WHERE going.state = 'voided') AS voided,
+    count(*) FILTER (WHERE going.error <> '' OR EXISTS (
+        SELECT FROM gateway_steps AS step
+        WHERE step.statement = going.statement AND step.state <> 'done' AND step.error <> ''
+    )) AS troubled,
+    coalesce((array_agg(going.asked_by ORDER BY going.asked_at DESC NULLS LAST))[1], '') AS asked_by,
+    max(going.asked_at) AS asked_at, max(going.sent_at) AS sent_at
+FROM issued_statements AS issued
+LEFT JOIN gateway_invoices AS going USING (statement)
+WHERE issued.period = ANY(%s)
+GROUP BY issued.period
 """
 STEPS = """
 SELECT no, step, line, amount_minor, key, payment, reason, asked_by, state, ref, attempts, started_at, done_at, next_at,
@@ -114,6 +134,7 @@ class Going(msgspec.Struct, frozen=True):
     step: str
     attempts: int
     next_at: datetime | None
+    step_state: str  # waiting, started, stopped; "": all are done
     error: str
     payable_minor: int
     currency: str
@@ -185,17 +206,46 @@ def enter_email(connection: psycopg.Connection[Any], provider: str, holder: str,
 # --- looking ---
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """The invoices of a month, counted."""
+
+    period: str
+    payable: int = 0  # statements with something to pay
+    payable_minor: int = 0
+    waiting: int = 0
+    sent: int = 0
+    stopped: int = 0
+    voided: int = 0
+    troubled: int = 0  # something of them stopped, or failed and is tried again
+    asked_by: str = ""  # who asked last
+    asked_at: datetime | None = None
+    sent_at: datetime | None = None  # the last one
+
+    @property
+    def asked(self) -> int:
+        return self.waiting + self.sent + self.stopped + self.voided
+
+
+def sums(connection: psycopg.Connection[Any], months: Sequence[str]) -> dict[str, Sums]:
+    """Of each of these months, in which nothing was issued too."""
+    with connection.cursor(row_factory=class_row(Sums)) as cursor:
+        found = {each.period: each for each in cursor.execute(SUMS, (list(months),))}
+    return {month: found.get(month, Sums(month)) for month in months}
+
+
 def listed(
     connection: psycopg.Connection[Any],
     *,
     state: str | None = None,
     month: str | None = None,
     statement: str | None = None,
+    troubled: bool = False,
     after: str = "",
     limit: int = LISTED_MAX,
 ) -> list[Going]:
-    """Invoices by number, those behind `after`."""
-    about = {"state": state, "month": month, "statement": statement, "after": after, "limit": limit}
+    """Invoices by number, those behind `after`. `troubled`: something of them stopped, or failed and waits."""
+    about: dict[str, object] = {"state": state, "month": month, "statement": statement, "troubled": troubled}
+    about |= {"after": after, "limit": limit}
     with connection.cursor(row_factory=class_row(Going)) as cursor:
         return cursor.execute(LISTED, about).fetchall()
 

@@ -17,6 +17,7 @@ from domain import fact, register
 from domain.errors import Refused
 from domain.fact import Fact
 from domain.invoice import Invoice, PaymentReceived, PaymentReversed
+from domain.money import yuan
 
 PROVIDER = "bank"
 AMOUNT_MAX = 10**13
@@ -232,8 +233,8 @@ def _check_receipt(receipt: Receipt, amount_minor: int, currency: str) -> None:
 def _check_waiting(receipt: Receipt, amount_minor: int) -> None:
     if not 0 < amount_minor <= receipt.waiting_minor:
         raise NotMatchable(
-            f"{receipt.id} 尚余 {receipt.waiting_minor} 分，不能用 {amount_minor} 分 / of {receipt.id} "
-            f"{receipt.waiting_minor} fen are left, not {amount_minor}",
+            f"{receipt.id} 尚余 {yuan(receipt.waiting_minor)} 元，不能用 {yuan(amount_minor)} 元 / "
+            f"of {receipt.id} {yuan(receipt.waiting_minor)} yuan are left, not {yuan(amount_minor)}",
             receipt=receipt.id,
             waiting_minor=receipt.waiting_minor,
         )
@@ -256,8 +257,8 @@ def _check_invoice(receipt: Receipt, invoice: Invoice, amount_minor: int) -> Non
         )
     if amount_minor > invoice.outstanding_minor:
         raise NotMatchable(
-            f"账单 {name} 尚欠 {invoice.outstanding_minor} 分，少于 {amount_minor} 分 / statement {name} is owed "
-            f"{invoice.outstanding_minor} fen, less than {amount_minor}",
+            f"账单 {name} 尚欠 {yuan(invoice.outstanding_minor)} 元，少于 {yuan(amount_minor)} 元 / "
+            f"statement {name} is owed {yuan(invoice.outstanding_minor)} yuan, less than {yuan(amount_minor)}",
             receipt=receipt.id,
             statement=name,
             outstanding_minor=invoice.outstanding_minor,
@@ -275,8 +276,8 @@ def undo(receipt: Receipt, payment: str, *, refunded_minor: int, reason: str, by
         )
     if refunded_minor:
         raise NotMatchable(
-            f"{payment} 已退款 {refunded_minor} 分，不能撤销"
-            f" / of {payment} {refunded_minor} fen were refunded: it stays",
+            f"{payment} 已退款 {yuan(refunded_minor)} 元，不能撤销"
+            f" / of {payment} {yuan(refunded_minor)} yuan were refunded: it stays",
             receipt=receipt.id,
             refunded_minor=refunded_minor,
         )
@@ -342,7 +343,7 @@ def pay_out(
     """It is the refund that was to be paid, whole. Raises NotMatchable."""
     if receipt.direction != "out" or receipt.waiting_minor != amount_minor:
         raise NotMatchable(
-            f"{receipt.id} 不是 {amount_minor} 分的支出 / {receipt.id} is no {amount_minor} fen going out",
+            f"{receipt.id} 不是 {yuan(amount_minor)} 元的支出 / {receipt.id} is no {yuan(amount_minor)} yuan going out",
             receipt=receipt.id,
             refund=refund,
         )

@@ -18,6 +18,7 @@ import msgspec
 from domain import fact, register
 from domain.errors import Refused
 from domain.fact import Fact
+from domain.money import yuan
 
 Kind = Literal["special", "ordinary"]
 KINDS: dict[Kind, tuple[str, str]] = {
@@ -235,7 +236,8 @@ def redden(state: Fapiao, told: FapiaoReddened, *, elsewhere: str = "") -> tuple
         raise _no_sum(told.net_minor, told.tax_minor, told.total_minor)
     if blue.left_minor + told.total_minor < 0:
         raise NoFapiao(
-            f"{told.original} 尚余 {blue.left_minor} 分可红冲 / of {told.original} {blue.left_minor} fen are left",
+            f"{told.original} 尚余 {yuan(blue.left_minor)} 元可红冲"
+            f" / of {told.original} {yuan(blue.left_minor)} CNY are left",
             number=told.original,
             left_minor=blue.left_minor,
         )
@@ -273,8 +275,8 @@ def _known(number: str, statement: str) -> NoFapiao:
 
 def _no_sum(net_minor: int, tax_minor: int, total_minor: int) -> NoFapiao:
     return NoFapiao(
-        f"金额 {net_minor} 与税额 {tax_minor} 之和不是价税合计 {total_minor}，或正负不符"
-        f" / {net_minor} and tax {tax_minor} are not {total_minor}, or of the wrong sign",
+        f"金额 {yuan(net_minor)} 元与税额 {yuan(tax_minor)} 元之和不是价税合计 {yuan(total_minor)} 元，或正负不符"
+        f" / {yuan(net_minor)} and tax {yuan(tax_minor)} CNY are not {yuan(total_minor)}, or of the wrong sign",
         net_minor=net_minor,
         tax_minor=tax_minor,
         total_minor=total_minor,

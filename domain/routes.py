@@ -59,7 +59,7 @@ def way(begin: Point, end: Point, mode: str) -> Route | None:
 
 
 def _way(begin: Point, end: Point, mode: str, off_nm_max: float) -> Route | None:
-    if begin == end:
+    if great_circle_nm(begin, end) == 0.0:
         return None
     if mode in {"VESSEL", "BARGE"}:
         return _by_sea(begin, end, off_nm_max)

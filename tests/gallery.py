@@ -4,10 +4,12 @@ python -m granian --interface asgi tests.gallery:app
 """
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get
+from litestar.datastructures import State
 from litestar.params import FromPath
 
 from api import fees, surplus
@@ -15,7 +17,19 @@ from api.identity import Account
 from api.login.keys import Key
 from api.login.routes import Me
 from api.login.sessions import Session
-from api.portal import drill, pages, quarantine, reconciliation, statements, subscriptions, view
+from api.portal import (
+    bank,
+    drill,
+    month_view,
+    months,
+    notice,
+    pages,
+    quarantine,
+    reconciliation,
+    statements,
+    subscriptions,
+    view,
+)
 from api.portal.pages import Offer
 from api.settings import Fees
 from billing import tariff
@@ -23,8 +37,12 @@ from domain.catalogue import price_of
 from projections.catalogue import Listed
 from tests import (
     sample_answers,
+    sample_bank,
     sample_desk,
     sample_drill,
+    sample_dunning,
+    sample_fapiao,
+    sample_months,
     sample_reconciliation,
     sample_statement,
     sample_subscriptions,
@@ -128,12 +146,37 @@ PAGES["account"] = (
 PAGES["statements"] = ("statements.html", statements.overview(*sample_statement.listing()))
 PAGES["statement"] = (
     "statement.html",
-    statements.view(sample_statement.paper(), sample_statement.paid(), sample_statement.remade()),
+    statements.view(
+        sample_statement.paper(), sample_statement.paid(), sample_statement.remade(), sample_fapiao.on_statement()
+    ),
 )
 PAGES["reconciliation"] = (
     "reconciliation.html",
     {"refused": "", **reconciliation.view(sample_reconciliation.shown(), sample_reconciliation.month(), acts=True)},
 )
+PAGES["months"] = ("months.html", month_view.listed(sample_months.overview(), acts=True))
+PRICED = [item for item in ITEMS if item.item_class == "commercial"]
+for named, month in {
+    "month": sample_months.found(items=PRICED),
+    "month-open": sample_months.found(sample_months.OPEN, PRICED),
+    "month-closed": sample_months.closed(PRICED),
+}.items():
+    shown_month = month_view.view(month, sample_months.NOW, me=CLERK.account, acts=True, key="0")
+    PAGES[named] = ("month.html", {"refused": "", "typed": months.UNTYPED, **shown_month})
+DESK = bank.view(sample_bank.overview(), sample_bank.told(), acts=True)
+PAGES["bank"] = ("bank.html", DESK)
+for each in ("unread", "refunds", "notices"):
+    PAGES[f"bank-{each}"] = ("bank.html", bank.view(sample_bank.overview(each), bank.Told(), acts=True))
+PAGES["bank-receipt"] = (
+    "bank_receipt.html",
+    {"refused": "", **bank.receipt_view(sample_bank.opened(), {}, once="0", acts=True)},
+)
+PAGES["notice"] = ("notice.html", notice.view(sample_bank.notice(), sample_bank.TODAY))
+PAGES["fapiao"] = ("fapiao.html", sample_fapiao.month(ITEMS))
+PAGES["fapiao-waiting"] = ("fapiao_one.html", sample_fapiao.one(sample_fapiao.WAITING))
+PAGES["fapiao-different"] = ("fapiao_one.html", sample_fapiao.one(sample_fapiao.DIFFERENT))
+PAGES["dunning"] = ("dunning.html", sample_dunning.shown())
+PAGES["dunning-own"] = ("dunning.html", sample_dunning.shown(sample_statement.THEIRS))
 PAGES["books-line"] = ("books_line.html", drill.of_line(sample_drill.LINE))
 PAGES["books-delivery"] = ("books_delivery.html", drill.of_delivery(sample_drill.MADE))
 PAGES["books-message"] = ("books_message.html", drill.of_message(sample_drill.RAW))
@@ -151,4 +194,5 @@ def show(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[str]:
     return pages.page(request, template, next_path="/usage" if name == "sign-in" else "", **context)
 
 
-app = Litestar([show, pages.ROUTES[-1]], openapi_config=None)
+OURS = SimpleNamespace(rights=SimpleNamespace(kinds={}))  # a register that knows no party: the clerk is the node's own
+app = Litestar([show, pages.ROUTES[-1]], openapi_config=None, state=State({"register": OURS}))

@@ -1,23 +1,31 @@
-"""The pictures of docs/finance.md, taken of a real node on its way: `python -m tests.pictures`.
+"""The pictures of docs/finance.md, taken of real nodes on their way: `python -m tests.pictures`.
 
-A database of its own, the application, the workbook it writes, its pages in a headless Chromium. The Summary sheet is
-drawn as a table, from the cells of the file.
+Each way with a database of its own, the application, the workbook it writes, its pages in a headless Chromium. The
+Summary sheet is drawn as a table, from the cells of the file.
 """
 
 import html
+import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from click.testing import CliRunner
 from PIL import Image
 
 from api import embedded, schema
+from api.main import kouan
 from api.portal import language
+from domain.seller import SellerDescribed
+from tests.bank_world import SELLER, file, row
 from tests.chromium import Browser, browser
 from tests.fixtures_node import Node, manned
 from tests.open_register import permit_all
+from tests.test_close import BEFORE, PAST, inside
 from tests.test_drill import MONTH, close
 from tests.test_track_api import STORY
+from tests.test_usage import made
 from tests.test_workbook import Opened
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
@@ -32,17 +40,23 @@ td { border: 1px solid #ccc; padding: 3px 8px; max-width: 24em; overflow-wrap: a
 
 def main() -> None:
     """Make all of them."""
-    with tempfile.TemporaryDirectory(prefix="kouan-pictures-") as name, browser() as chromium:
-        home = Path(name)
-        conninfo = embedded.start(home)
-        try:
-            schema.install(conninfo)
+    with browser() as chromium:
+        for way in (_walk, _month_end):
+            with tempfile.TemporaryDirectory(prefix="kouan-pictures-") as name:
+                _go(way, chromium, Path(name))
+
+
+def _go(way: Callable[[Node, Browser, Path], None], chromium: Browser, home: Path) -> None:
+    conninfo = embedded.start(home)
+    try:
+        schema.install(conninfo)
+        if way is _walk:
             permit_all(conninfo)
             schema.install(conninfo)
-            with manned(conninfo, raises=True) as client:
-                _walk(Node(conninfo, client), chromium, home)
-        finally:
-            embedded.stop(home)
+        with manned(conninfo, raises=True) as client:
+            way(Node(conninfo, client), chromium, home)
+    finally:
+        embedded.stop(home)
 
 
 def _walk(node: Node, chromium: Browser, home: Path) -> None:
@@ -72,6 +86,42 @@ def _month(node: Node) -> str:
     node.client.post("/v1/bulk-query", json=numbers, headers=node.bearer("logistics"))
     [number] = close(node)
     return number
+
+
+# --- the month end, by its pages ---
+
+
+def _month_end(node: Node, chromium: Browser, home: Path) -> None:
+    """A month that is over: to its invoices, the bank's file, and a fapiao that was asked for."""
+    chromium.resize(WIDTH, 640)
+    seller = SellerDescribed(happened_at=inside(BEFORE), recorded_at=inside(BEFORE), seller=SELLER, by="clerk")
+    node.decide("commerce", "seller:node", seller)
+    used = [made(inside(PAST), units, account=who) for who, units in (("mover", 5_300), ("trader", 4_000))]
+    node.decide("commerce", "metering:a", *used)
+    for step in ("cut_off", "statements", "invoices"):
+        _send(node, f"/books/{PAST}", step=step)
+    os.environ["KOUAN_CONNINFO"] = node.conninfo
+    CliRunner().invoke(kouan, ["pay", "--once"])
+    node.catch_up()
+    _take(chromium, home, "month-1-checklist", _page(node, f"/books/{PAST}"))
+    numbers = dict(node.rows("SELECT holder, statement FROM issued_statements WHERE payable_minor > 0"))
+    first, second = numbers["mover"], numbers["trader"]
+    rows = file(row("2026102000017", "106.00", first), row("2026102000018", "80.00", "货款"))
+    answer = node.client.post(
+        "/bank?lang=en", files={"file": ("bank.csv", rows, "text/csv")}, headers=node.bearer("finance")
+    )
+    assert answer.status_code == 200, answer.text
+    _take(chromium, home, "month-2-bank", answer.text)
+    node.catch_up()
+    asked = {"kind": "ordinary", "name": "外贸企业", "tax_id": "91320000MA0000277B"}
+    _send(node, f"/statements/{second}/fapiao", "enterprise", **asked)
+    _take(chromium, home, "month-3-fapiao", _page(node, f"/fapiao/{second}"))
+
+
+def _send(node: Node, path: str, who: str = "finance", **form: str) -> None:
+    answer = node.client.post(path, data=form, headers=node.bearer(who), follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    node.catch_up()
 
 
 def _page(node: Node, path: str) -> str:

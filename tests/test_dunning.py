@@ -133,9 +133,8 @@ PARTY = "91320000MA0000277B"
 ITEMS = ("feed.pull", "bulk.query")
 
 
-@pytest.fixture
-def debtor(node: Node) -> Node:
-    """A party that has an invoice to pay, due on DUE's day of the year it is now, and a subscription."""
+def owing(node: Node, due_on: date) -> str:
+    """A party that has an invoice to pay by a day, and a subscription; the number of its statement."""
     node.open("debtor", Account("debtor", "logistics", "欠款单位", "Debtor", party=PARTY))
     node.decide("commerce", *subscribed("debtor", PARTY, ITEMS))
     node.decide("commerce", "metering:a", made(inside(PAST), 50, account="debtor", party=PARTY))
@@ -143,9 +142,16 @@ def debtor(node: Node) -> Node:
     [(number,)] = node.rows("SELECT statement FROM issued_statements WHERE holder = %s", PARTY)
     at: dict[str, Any] = {"happened_at": datetime.now(UTC), "recorded_at": datetime.now(UTC)}
     sent = InvoiceSent(
-        **at, statement=number, provider="bank", invoice="B-1", total_minor=100, currency="CNY", due_on=today()
+        **at, statement=number, provider="bank", invoice="B-1", total_minor=100, currency="CNY", due_on=due_on
     )
     node.decide("commerce", f"invoice:{number}", sent)
+    return str(number)
+
+
+@pytest.fixture
+def debtor(node: Node) -> Node:
+    """It is due today."""
+    owing(node, today())
     return node
 
 

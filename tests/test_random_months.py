@@ -58,6 +58,11 @@ def hold_one(books: Books, example: Sequence[Sequence[Act]]) -> None:
     for month in example:
         books.play(month)
         issued += books.end()
+    balanced(books, holders, issued)
+
+
+def balanced(books: Books, holders: Sequence[str], issued: Sequence[Statement]) -> None:
+    """The statements of an example come to what the oracle says, and can be made again."""
     own = [each for each in issued if each.holder.code in holders]
     for each in own:
         assert drafting.remake(books.connection, each.number) == statement.canonical(each)

@@ -14,6 +14,7 @@ from tests.test_outbox import give, holders
 
 __all__ = ["fake"]
 OCTOBER = datetime(2026, 10, 9, tzinfo=UTC)  # when invoices of September are paid
+DECEMBER = datetime(2026, 12, 9, tzinfo=UTC)
 COUNT = 8
 
 
@@ -37,7 +38,7 @@ def known(books: Books, fake: Fake) -> None:
 
 def breaks(books: Books, fake: Fake) -> list[Break]:
     with books.connected() as connection:
-        found = taking.provider(connection, [fake.gateway()], MONTH, NOW + timedelta(days=30))
+        found = taking.provider(connection, [fake.gateway()], MONTH, NOW + timedelta(days=90))
         return reconcile(taking.ours(connection, MONTH), taking.statements(connection, MONTH), found)
 
 
@@ -69,6 +70,20 @@ def test_what_an_invoice_goes_through_is_no_break(books: Books, fake: Fake) -> N
     assert {(each.code, each.statement) for each in found} == {
         ("fapiao_missing", number) for number in (paid, refunded, won)
     }
+
+
+@pytest.mark.slow
+def test_what_belongs_to_nothing_and_goes_back_in_a_later_month_is_settled_in_its_own(books: Books, fake: Fake) -> None:
+    payment = fake.stray_payment(55)
+    assert codes(books, fake) == ["payment_without_invoice"]
+    fake.at = DECEMBER
+    fake.refund_by_hand(payment, 50)
+    assert [each.theirs_minor for each in breaks(books, fake)] == [5]
+    fake.refund_by_hand(payment, 5)
+    assert breaks(books, fake) == []
+    with books.connected() as connection:
+        told = taking.provider(connection, [fake.gateway()], "2026-11", NOW + timedelta(days=90))
+        assert told.movements == ()
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from litestar.handlers.base import BaseRouteHandler
 from api.body import body_of
 from api.identity import COOKIE, SETUP, Account
 from api.problems import Forged, MissingScope, SetupNeeded, without_nul
+from api.upload import form_of
 from domain.errors import Malformed
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -83,7 +84,7 @@ async def unforged(connection: AnyConnection, handler: BaseRouteHandler) -> None
         raise Forged("请求来自其他网站 / the request comes from another site")
     if handler.opt.get("rate") == "login":
         return
-    given = connection.headers.get(HEADER) or await _field(connection)
+    given = connection.headers.get(HEADER) or await _field(connection, handler)
     if not hmac.compare_digest(given.encode(), csrf_of(connection.cookies[COOKIE]).encode()):
         raise Forged(
             "缺少本次登录的令牌：请刷新页面，或在请求头 X-CSRF-Token 中带上 / "
@@ -91,9 +92,11 @@ async def unforged(connection: AnyConnection, handler: BaseRouteHandler) -> None
         )
 
 
-async def _field(connection: AnyConnection) -> str:
+async def _field(connection: AnyConnection, handler: BaseRouteHandler) -> str:
     headers = connection.headers
     length, kind = headers.get("content-length", ""), headers.get("content-type", "").partition(";")[0]
+    if kind == RequestEncodingType.MULTI_PART and handler.opt.get("upload") and isinstance(connection, Request):
+        return str((await form_of(connection)).get(FIELD, ""))
     small = length.isascii() and length.isdigit() and int(length) <= FORM_BYTES_MAX
     if not small or kind != RequestEncodingType.URL_ENCODED or not isinstance(connection, Request):
         return ""

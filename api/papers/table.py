@@ -5,6 +5,7 @@ import io
 
 from api.export import BOM, Cell, guarded
 from api.papers.paper import COLUMNS, Column, Paper, both, per_cent
+from domain.money import yuan
 from domain.statement import Line
 
 
@@ -25,6 +26,5 @@ def _cell(column: Column, line: Line) -> Cell:
     """A credit is a number, not a formula; what others wrote is a text, never one."""
     cell = column.cell(line)
     if column.form == "money":
-        minor = int(cell or 0)
-        return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02}"
+        return yuan(int(cell or 0))
     return per_cent(int(cell or 0)) if column.form == "rate" else guarded(cell)

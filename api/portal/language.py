@@ -58,12 +58,13 @@ def environment(lang: Lang) -> Environment:
     made.globals |= {
         "lang": lang,
         "csrf": "",
+        "keeps_books": False,
         "html_lang": HTML_LANG[lang],
         "words": words,
         "told": lambda pair: words.pick(pair, lang),
         "static": static,
     }
-    made.filters |= {"stamp": words.stamp, "minute": words.minute}
+    made.filters |= {"stamp": words.stamp, "minute": words.minute, "shanghai": words.shanghai}
     return made
 
 

@@ -25,6 +25,7 @@ from litestar.static_files import create_static_files_router
 
 from api import settle
 from api.asking import Asker, Wish
+from api.bookkeepers import LOOKERS, keeps_books
 from api.identity import COOKIE, SESSION, SETUP, TWO_FACTORS, Account, Gatekeeper
 from api.login import proving
 from api.login.door import csrf_of, ours, tell
@@ -84,6 +85,7 @@ def page(
         lang,
         template,
         account=account,
+        keeps_books=_keeps_books(request, account),
         csrf=csrf_of(request.cookies.get(COOKIE, "")) if account and request.scope.get("auth") == "session" else "",
         switch=f"{quote(request.url.path)}?{other}",
         next_path=next_path,
@@ -95,6 +97,12 @@ def page(
     return Response(
         text, status_code=status, media_type="text/html; charset=utf-8", headers=dict(HEADERS), cookies=cookies
     )
+
+
+def _keeps_books(request: AnyRequest, account: Account | None) -> bool:
+    """Whether the way to the books is shown: to the node's own finance, operators and auditors."""
+    register: Register | None = request.app.state.get("register")
+    return account is not None and register is not None and keeps_books(account, register, LOOKERS)
 
 
 def sign_in_page(
@@ -138,6 +146,12 @@ def on_error(request: AnyRequest, error: KouanError | HTTPException) -> Response
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         made.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return made
+
+
+def refusal(error: KouanError) -> int:
+    """The status of a page that says why its form was not taken; whoever comes too early may send it again."""
+    status = status_of(error)
+    return status if status < HTTPStatus.INTERNAL_SERVER_ERROR else HTTPStatus.CONFLICT
 
 
 def local(path: str) -> str:

@@ -16,13 +16,14 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api import closing, reconciling
-from api.bookkeepers import keeps_books
+from api.bookkeepers import LOOKERS, keeps_books
 from api.books import Books
 from api.govern.acts import Act, Desk, admitted, carry_out
-from api.identity import Account, Role
+from api.identity import Role
 from api.login.door import ours
+from api.portal.keepers import keeper
 from api.portal.pages import AnyRequest, foreign, gate, on_error, page
-from api.problems import WrongRole, status_of
+from api.problems import status_of
 from api.reconciling import Shown, ShownBreak
 from api.settings import Settings
 from billing.workbook_rows import BREAK_STATES
@@ -31,7 +32,7 @@ from domain.errors import KouanError, Malformed
 from domain.period import STAGES
 
 PATH = "/reconciliation"
-READERS: tuple[Role, ...] = ("finance", "operator", "auditor")
+READERS = LOOKERS
 ACTORS: tuple[Role, ...] = ("finance",)
 PAGES = ("/v1/statements/", "/v1/deliveries/")
 """What of the API's paths is a page, too."""
@@ -41,8 +42,9 @@ def link(evidence: str) -> str:
     """Where a reader is led to see the facts behind a break.
 
     >>> link("/v1/statements/KS-202610-000001/lines/2"), link("/v1/bank/receipts?state=waiting")
-    ('/statements/KS-202610-000001/lines/2', '/v1/bank/receipts?state=waiting')
+    ('/statements/KS-202610-000001/lines/2', '/bank?state=waiting')
     """
+    evidence = evidence.replace("/v1/bank/receipts", "/bank", 1)
     return evidence.removeprefix("/v1") if evidence.startswith(PAGES) else evidence
 
 
@@ -51,7 +53,7 @@ async def latest(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[A
     """The last month that was cut off, or the one that is over."""
     if request.user is None:
         return gate(request, PATH)
-    _keeper(request, desk, READERS)
+    keeper(request, desk, READERS)
 
     def last() -> str | None:
         with desk.pool.connection() as connection:
@@ -70,7 +72,7 @@ async def one(request: AnyRequest, month: FromPath[str], desk: NamedDependency[D
 
 
 async def _shown(request: AnyRequest, desk: Desk, month: str, *, refused: str = "", status: int = 200) -> Response[Any]:
-    account = _keeper(request, desk, READERS)
+    account = keeper(request, desk, READERS)
 
     def look() -> tuple[Shown, closing.Month | None]:
         with desk.pool.connection() as connection:
@@ -111,7 +113,7 @@ async def act(
     if request.user is None:
         return gate(request, PATH)
     name = period.parse(month)
-    _keeper(request, desk, ACTORS)
+    keeper(request, desk, ACTORS)
     try:
         account = await admitted(request, desk)
         sent = await request.form()
@@ -137,17 +139,6 @@ def _step(form: dict[str, str], desk: Desk, settings: Settings, month: str, by: 
             return lambda: reconciling.sign(month, form["note"], by, at)
         case _:
             raise Malformed("没有这一步 / there is no such step", field="step")
-
-
-def _keeper(request: AnyRequest, desk: Desk, roles: tuple[Role, ...]) -> Account:
-    account: Account = request.user
-    if not keeps_books(account, desk.register, roles):
-        raise WrongRole(
-            f"{account.account} 不管本平台账务 / {account.account} does not keep the node's books",
-            role=account.role,
-            needed=list(roles),
-        )
-    return account
 
 
 ROUTES = [

@@ -21,12 +21,14 @@ from api.login.door import ours
 from api.papers import paper as papers
 from api.papers.paper import Paper
 from api.pool import Pool
+from api.portal.fapiao_forms import STATES, OnStatement, on_statement
 from api.portal.pages import AnyRequest, foreign, gate, local, on_error, page
 from api.register import Register
 from api.statements import Remade, Statements, Wanted, visible
 from api.trail import Trail
 from domain import period
 from domain.errors import KouanError, Unknown
+from domain.fapiao import KINDS as FAPIAO_KINDS
 from domain.statement import KINDS, REASONS, Line
 from projections.usage import Whose
 
@@ -74,7 +76,7 @@ async def one(
     account: Account | None = request.user
     if account is None:
         return gate(request, local(f"{PATH}/{number}"))
-    return await _shown(request, pool, number, visible(account, register))
+    return await shown(request, pool, number, visible(account, register))
 
 
 @post(f"{PATH}/{{number:str}}/remake")
@@ -95,24 +97,42 @@ async def remake(
     try:
         made = await books.again(pool, trail, account, number, whose)
     except Unknown:
-        return await _shown(request, pool, number, whose)
-    return await _shown(request, pool, number, whose, made)
+        return await shown(request, pool, number, whose)
+    return await shown(request, pool, number, whose, made)
 
 
-async def _shown(
-    request: AnyRequest, pool: Pool, number: str, whose: Whose, made: Remade | None = None
+async def shown(
+    request: AnyRequest,
+    pool: Pool,
+    number: str,
+    whose: Whose,
+    made: Remade | None = None,
+    *,
+    taxed: OnStatement = OnStatement(),  # noqa: B008  frozen
+    status: int = HTTPStatus.OK,
 ) -> Response[str]:
+    """One statement. `made`, `taxed`: what came of the form for it that was sent just now."""
     try:
         found = await asyncio.to_thread(_read, pool, books.paper, number, whose)
         paid = await asyncio.to_thread(_read, pool, payment.state, number, whose)
+        holder_zh = found.statement.holder.zh
+        taxed = await asyncio.to_thread(_read, pool, on_statement, number, whose, holder_zh, taxed)
     except Unknown as error:
         return page(request, "error.html", status=HTTPStatus.NOT_FOUND, code=HTTPStatus.NOT_FOUND, detail=error.detail)
-    return page(request, "statement.html", **view(found, paid, made))
+    return page(request, "statement.html", status=status, **view(found, paid, made, taxed))
 
 
-def view(found: Paper, paid: InvoiceState, made: Remade | None = None) -> dict[str, Any]:
+def view(
+    found: Paper,
+    paid: InvoiceState,
+    made: Remade | None = None,
+    taxed: OnStatement = OnStatement(),  # noqa: B008  frozen
+) -> dict[str, Any]:
     """What the page of one statement is made of."""
     return {
+        "taxed": taxed,
+        "fapiao_states": STATES,
+        "fapiao_kinds": FAPIAO_KINDS,
         "paid": paid,
         "paper": found,
         "statement": found.statement,
