@@ -6,7 +6,7 @@ is passed over as it comes, so that only this month's takes memory. Times are UT
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -255,22 +255,19 @@ def _moved(told: Fact) -> list[Movement]:
 def provider(connection: psycopg.Connection[Any], gateways: Sequence[Gateway], month: str, at: datetime) -> Provider:
     """What the payment providers hold for a month's statements, and what came that belongs to nothing.
 
-    `at`: until when they are asked. May raise UnknownOutcome, Declined or Later.
+    `at`: now; they are asked for what they date a little later too, for clocks differ. May raise UnknownOutcome,
+    Declined or Later.
     """
     end = period.bounds(month)[1]
     window = (end, period.bounds(period.following(month))[1])
-    since = end - SKEW
+    since, until = end - SKEW, at + SKEW
     sift = _Sift(connection, month, window)
     invoices: list[ProviderInvoice] = []
     movements: list[ProviderPayment] = []
     for one in gateways:
-        held = list(sift.invoices(one.invoices(since, at)))
+        held = list(sift.invoices(one.invoices(since, until)))
         refs = {each.ref for each in held}
-        moved = [
-            each
-            for each in one.movements(since, at)
-            if each.invoice in refs or sift.ours(each.statement) or sift.lost(each.statement, each.at)
-        ]
+        moved = list(sift.movements(one.movements(since, until), refs))
         invoices += held
         movements += [*moved, *_unlisted(one, held, moved)]
     return Provider(
@@ -314,6 +311,23 @@ class _Sift:
     def lost(self, number: str, at: datetime | None) -> bool:
         """It names no statement of any month, and came in the window of this one."""
         return not self._period(number) and (at is None or self.window[0] <= at < self.window[1])
+
+    def movements(self, listed: Iterable[ProviderPayment], refs: Container[str]) -> Iterator[ProviderPayment]:
+        """What went back of money that belongs to nothing is told with that, in whatever month it went.
+
+        `refs`: of the invoices that concern the month.
+        """
+        lost: set[str] = set()
+        back: list[ProviderPayment] = []
+        for each in listed:
+            if each.invoice in refs or self.ours(each.statement):
+                yield each
+            elif each.of and not self._period(each.statement):
+                back.append(each)
+            elif self.lost(each.statement, each.at):
+                lost.add(each.ref)
+                yield each
+        yield from (each for each in back if each.of in lost)
 
     def invoices(self, listed: Iterable[ProviderInvoice]) -> Iterator[ProviderInvoice]:
         for each in listed:
