@@ -98,6 +98,7 @@ from api.portal import notice as notice_pages
 from api.portal import pages
 from api.portal import quarantine as quarantine_pages
 from api.portal import reconciliation as reconciliation_pages
+from api.portal import seller as seller_pages
 from api.portal import statements as statement_pages
 from api.portal import subscriptions as subscription_pages
 from api.push import networks as push_networks
@@ -206,6 +207,7 @@ ROUTES: tuple[Any, ...] = (
     *fees_pages.ROUTES,
     *statement_pages.ROUTES,
     *month_pages.ROUTES,
+    *seller_pages.ROUTES,
     *reconciliation_pages.ROUTES,
     *bank_pages.ROUTES,
     *notice_pages.ROUTES,

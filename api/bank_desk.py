@@ -18,14 +18,15 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from api import idempotency, settle
+from api import idempotency
 from api.body import body_of
-from api.bookkeepers import bookkeepers
+from api.bookkeepers import DESKS, bookkeepers
 from api.govern.acts import ACCEPTED, AnyRequest, Desk, admitted
 from api.idempotency import Answer
 from api.identity import Account, caller, needs
 from api.pool import Pool
 from api.register import Register
+from api.statements import visible
 from billing import bank_books, bank_csv, bank_matching
 from billing.bank_books import Notice, ReceiptShown, RefundShown, UnreadShown
 from billing.bank_matching import Decision, Done, Imported
@@ -36,7 +37,7 @@ from domain.writer import Writer
 
 T = TypeVar("T")
 FINANCE = [bookkeepers("finance")]
-READERS = [bookkeepers("finance", "auditor")]
+READERS = [bookkeepers(*DESKS)]
 SCOPE = {"scope": "usage"}
 LIMIT_MAX = 1_000
 Choice = Literal["waiting", "matched", "settled", "unread", "all"]
@@ -118,7 +119,7 @@ async def notice(
     register: NamedDependency[Register],
 ) -> Notice:
     """What is to be paid for a statement, by when, to which account, and what to write with the transfer."""
-    whose = settle.visible(caller(request), register)
+    whose = visible(caller(request), register)
 
     def look(connection: psycopg.Connection[Any]) -> Notice:
         return bank_books.notice(connection, statement, holder=whose.holder, is_party=whose.is_party)
@@ -262,7 +263,7 @@ async def carry_out(desk: Desk, who: Account, receipt: str, wish: Wish, at: date
     """Decide on a receipt, and tell the trail; the same key again has no second effect. Raises what decisions raise."""
     action, detail, decision = _act(desk.decider.writer, wish, who.account, at)
     done = await asyncio.to_thread(decide, desk.pool, desk.decider.writer, receipt, decision, key)
-    await desk.trail.tell(action, bank_receipt.stream(receipt), account=who, detail=detail)
+    await desk.trail.tell(action, bank_receipt.stream(receipt), account=who, detail=detail, key=key)
     return done
 
 

@@ -28,7 +28,7 @@ DUES: dict[Due, Pair] = {
     "stopped": ("开单中止，待处理", "the invoice was stopped, a person must look"),
     "open": ("待付款", "to be paid"),
     "paid": ("已付清", "paid"),
-    "voided": ("已作废", "voided"),
+    "voided": ("付款通知已作废", "the payment notice is void"),
 }
 
 

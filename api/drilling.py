@@ -46,6 +46,7 @@ from domain.fact import Fact, tag_of
 from domain.invoice import Invoice
 from domain.standing import ChargeFellDue
 from domain.statement import REASONS, Line, Reason, Statement
+from projections.receivables import Receivable
 from projections.usage import Whose
 
 NOWHERE = Place(datetime.min, "", -1, "")  # noqa: DTZ901  no place of any line
@@ -269,7 +270,7 @@ def path_of(stream: str, version: int) -> str:
 
 def invoice_state(invoice: Invoice, payable_minor: int) -> InvoiceState:
     """How far it is, and what is owed."""
-    due = _due(invoice, payable_minor)
+    due = due_of(invoice, payable_minor)
     return InvoiceState(
         state=due,
         **_said(DUES[due]),
@@ -285,9 +286,12 @@ def invoice_state(invoice: Invoice, payable_minor: int) -> InvoiceState:
     )
 
 
-def _due(invoice: Invoice, payable_minor: int) -> Due:
+def due_of(invoice: Invoice | Receivable | None, payable_minor: int) -> Due:
+    """How far the invoice of a statement is; None: nothing was told of one."""
     if not payable_minor:
         return "nothing"
+    if invoice is None:
+        return "not_sent"
     if invoice.stopped:
         return "stopped"
     if invoice.voided:

@@ -18,13 +18,13 @@ from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from api import settle
-from api.bookkeepers import bookkeepers
+from api.bookkeepers import DESKS, bookkeepers, check
 from api.export import XLSX
 from api.govern.acts import ACCEPTED, Act, AnyRequest, Desk, admitted, answered
 from api.identity import caller, needs
 from api.pool import Pool
 from api.register import Register
+from api.statements import visible
 from billing import fapiao as rows_of
 from billing import fapiao_books
 from billing.fapiao import COLUMNS, Request
@@ -41,7 +41,7 @@ from projections.usage import Whose
 
 T = TypeVar("T")
 FINANCE = [bookkeepers("finance")]
-READERS = [bookkeepers("finance", "auditor")]
+READERS = [bookkeepers(*DESKS)]
 SCOPE = {"scope": "usage"}
 Choice = Literal["missing", "requested", "issued", "different", "all"]
 Format = Literal["json", "csv", "xlsx"]
@@ -114,7 +114,7 @@ async def one(
     request: AnyRequest, statement: FromPath[str], pool: NamedDependency[Pool], register: NamedDependency[Register]
 ) -> Shown:
     """What a statement has of them; enterprises see their own."""
-    return await asyncio.to_thread(seen, pool, statement, settle.visible(caller(request), register))
+    return await asyncio.to_thread(seen, pool, statement, visible(caller(request), register))
 
 
 def seen(pool: Pool, number: str, whose: Whose) -> Shown:
@@ -201,7 +201,12 @@ def reddening(books: Books, number: str, told: ToRedden, by: str, at: datetime) 
             credit_note=told.credit_note[:60],
         )
     said = FapiaoReddened(happened_at=at, recorded_at=at, statement=number, by=by, **msgspec.structs.asdict(told))
-    return _act("fapiao.reddened", number, lambda state: fapiao.redden(state, said, elsewhere=elsewhere), told.number)
+    noted = owed.credit_notes.get(told.credit_note, 0)
+
+    def decision(state: Fapiao) -> Sequence[Fact]:
+        return fapiao.redden(state, said, credited_minor=noted, elsewhere=elsewhere)
+
+    return _act("fapiao.reddened", number, decision, told.number)
 
 
 def _act(action: str, number: str, decision: Callable[[Fapiao], Sequence[Fact]], detail: str) -> Act:
@@ -225,7 +230,10 @@ async def ask(
 ) -> Response[bytes]:
     """Ask for the fapiao of a statement; an enterprise for its own, with its title."""
     who, now = await admitted(request, desk), datetime.now(UTC)
-    await asyncio.to_thread(seen, desk.pool, statement, settle.visible(who, desk.register))
+    whose = visible(who, desk.register)
+    if whose.holder is None:  # who looks at everybody's asks for nobody's
+        check(who, desk.register, ("finance",))
+    await asyncio.to_thread(seen, desk.pool, statement, whose)
     act = await asyncio.to_thread(requesting, desk.pool, statement, data, who.account, now)
     return await answered(request, desk, who, lambda _: act)
 

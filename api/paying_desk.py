@@ -203,7 +203,7 @@ async def carry_out(  # noqa: PLR0917  what an act is made of
 ) -> bool:
     """Do it, and tell the trail. Whether there was something to do."""
     new = await asyncio.to_thread(work, key, account.account)
-    await desk.trail.tell(action, f"statement:{number[:80]}", account=account, detail=detail)
+    await desk.trail.tell(action, f"statement:{number[:80]}", account=account, detail=detail, key=key)
     return new
 
 

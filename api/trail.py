@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from litestar.connection import ASGIConnection
@@ -24,6 +24,7 @@ from api.problems import status_of
 from domain.access import AccessTold, Result
 from domain.delivery import new_id
 from domain.errors import KouanError, Unknown
+from domain.fact import digest_id
 from domain.intent import Intent, NewFact
 from domain.writer import Busy, Writer
 
@@ -55,11 +56,15 @@ class Trail:
         detail: str = "",
         address: str = "",
         credential: str = "",
+        key: UUID | None = None,
     ) -> None:
-        """Durable when it returns. Raises Busy if it cannot be told: then it may not be done."""
+        """Durable when it returns. Raises Busy if it cannot be told: then it may not be done.
+
+        `key`: of the request; the same act told again under it, by whatever process, stands there once.
+        """
         who = _Who.of(account, address, credential)
         told = _told(who, (action, object, result, detail), datetime.now(UTC))
-        await asyncio.wrap_future(self.writer.submit([self._intent(told)]))
+        await asyncio.wrap_future(self.writer.submit([self._intent(told, key)]))
 
     async def denied(self, error: Exception, scope: Scope) -> None:
         """A hook for requests that failed: tells of those that were refused. Never raises: the refusal stands."""
@@ -98,8 +103,11 @@ class Trail:
             except Busy:
                 log.exception("拒绝访问的计数未能记录 / counts of refusals could not be told")
 
-    def _intent(self, told: AccessTold) -> Intent:
-        return Intent(facts=[NewFact(self.stream, new_id(told.recorded_at), told)], fresh=True)
+    def _intent(self, told: AccessTold, key: UUID | None = None) -> Intent:
+        if key is None:
+            return Intent(facts=[NewFact(self.stream, new_id(told.recorded_at), told)], fresh=True)
+        name = digest_id("told", str(key), told.action, told.object)
+        return Intent(facts=[NewFact(self.stream, name, told)])
 
 
 async def denied(error: Exception, scope: Scope) -> None:

@@ -97,20 +97,21 @@ WITH open AS (SELECT notice, statement, currency FROM bank_notices WHERE status 
 moved AS (
     SELECT
         m.payment AS ref, 'payment' AS kind, m.statement, m.amount_minor, r.currency, r.booked_at AS at,
-        '' AS of, '' AS credit_note, '' AS key
+        m.at AS matched_at, '' AS of, '' AS credit_note, '' AS key
     FROM bank_matches AS m JOIN bank_receipts AS r USING (receipt)
     UNION ALL
-    SELECT m.payment || '-undone', 'reversal', m.statement, m.amount_minor, r.currency, m.undone_at, m.payment, '', ''
+    SELECT m.payment || '-undone', 'reversal', m.statement, m.amount_minor, r.currency, m.undone_at, NULL, m.payment,
+        '', ''
     FROM bank_matches AS m JOIN bank_receipts AS r USING (receipt)
     WHERE m.undone_at IS NOT NULL
     UNION ALL
-    SELECT f.refund, 'refund', n.statement, f.amount_minor, n.currency, f.made_at, f.payment, f.credit_note, f.key
+    SELECT f.refund, 'refund', n.statement, f.amount_minor, n.currency, f.made_at, NULL, f.payment, f.credit_note, f.key
     FROM bank_refunds AS f JOIN bank_notices AS n USING (notice)
     UNION ALL
-    SELECT c.credit_note, 'credit_note', n.statement, c.amount_minor, n.currency, c.made_at, '', '', c.key
+    SELECT c.credit_note, 'credit_note', n.statement, c.amount_minor, n.currency, c.made_at, NULL, '', '', c.key
     FROM bank_credit_notes AS c JOIN bank_notices AS n USING (notice)
     UNION ALL
-    SELECT receipt, 'payment', '', waiting_minor, currency, booked_at, '', '', ''
+    SELECT receipt, 'payment', '', waiting_minor, currency, booked_at, NULL, '', '', ''
     FROM bank_receipts
     WHERE direction = 'in' AND waiting_minor > 0 AND %(statement)s::text IS NULL
 )
@@ -118,9 +119,13 @@ SELECT
     ref, kind, coalesce(open.notice, '') AS invoice, statement, amount_minor, moved.currency, at, of, credit_note, key
 FROM moved LEFT JOIN open USING (statement)
 WHERE (%(statement)s::text IS NULL OR statement = %(statement)s)
-  AND (%(since)s::timestamptz IS NULL OR (at >= %(since)s AND at < %(until)s))
+  AND (
+    %(since)s::timestamptz IS NULL OR (at >= %(since)s AND at < %(until)s)
+    OR (matched_at >= %(since)s AND matched_at < %(until)s)
+  )
 ORDER BY at, ref
 """
+"""A payment moves when it is booked, and again when it is matched, which may be months later."""
 
 
 def ref_of(prefix: str, statement: str, key: str) -> str:

@@ -13,7 +13,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from billing import drafting
-from domain import statement
+from domain import bank_receipt, fact, statement
+from domain import seller as selling
 from domain.errors import Unknown
 from domain.statement import Holder, Seller
 
@@ -52,7 +53,7 @@ LIMIT %(limit)s
 """
 OUTGOING = f"""
 {RECEIPT}
-WHERE waiting_minor > 0 AND direction = 'out' AND waiting_minor = ANY(%s)
+WHERE waiting_minor > 0 AND direction = 'out' AND waiting_minor || ' ' || currency = ANY(%s)
 ORDER BY position
 """
 UNREAD = """
@@ -109,6 +110,22 @@ FROM asked
 WHERE total_minor > paid_minor + credited_minor
 ORDER BY due_on, statement
 """
+SETTLEMENTS = """
+WITH told AS (
+    SELECT notification_id, topic, convert_from(state, 'UTF8')::json AS fact FROM commerce_events
+    WHERE originator_id = %s AND topic IN ('bank_receipt.returned', 'bank_receipt.set_aside', 'bank_receipt.paid_out')
+)
+SELECT
+    split_part(topic, '.', 2) AS way, (fact->>'amount_minor')::bigint AS amount_minor,
+    coalesce(fact->>'reason', '') AS reason, coalesce(fact->>'reference', '') AS reference,
+    coalesce(fact->>'refund', '') AS refund, coalesce(statement, '') AS statement, fact->>'by' AS by,
+    (fact->>'happened_at')::timestamptz AS at
+FROM told
+LEFT JOIN bank_refunds ON refund = fact->>'refund'
+LEFT JOIN bank_notices USING (notice)
+ORDER BY notification_id
+"""
+SELLER = "SELECT state FROM commerce_events WHERE originator_id = %s ORDER BY originator_version"
 ASKED = "SELECT line, item, description, amount_minor FROM bank_notice_lines WHERE notice = %s ORDER BY line"
 
 
@@ -145,6 +162,19 @@ class ReceiptShown(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     position: int
     matches: list[MatchShown]
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """How a part of a movement was settled otherwise than by paying a statement; it cannot be taken back."""
+
+    way: Literal["returned", "set_aside", "paid_out"]
+    amount_minor: int
+    reason: str  # "" of what was paid out
+    reference: str  # of what was returned: the bank's serial number of what went out, if it was told
+    refund: str  # of what was paid out
+    statement: str  # of that refund
+    by: str
+    at: datetime
 
 
 class UnreadShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,10 +268,17 @@ def newest(connection: Connection, *, state: State = "all", before: int, limit: 
         return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(NEWEST, asked)]
 
 
-def outgoing(connection: Connection, amounts: Sequence[int]) -> list[ReceiptShown]:
-    """Money that went out whole in one of these amounts, and that nobody has explained."""
+def settlements(connection: Connection, receipt: str) -> list[Settled]:
+    """What was returned, set aside or paid out of a movement, in that order of time."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(OUTGOING, (list(amounts),))]
+        return [Settled(**row) for row in cursor.execute(SETTLEMENTS, (bank_receipt.stream(receipt),))]
+
+
+def outgoing(connection: Connection, wanted: Sequence[RefundShown]) -> list[ReceiptShown]:
+    """Money that went out whole in the amount and the currency of one of these, and that nobody has explained."""
+    amounts = [f"{each.amount_minor} {each.currency}" for each in wanted]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [msgspec.convert(row, ReceiptShown) for row in cursor.execute(OUTGOING, (amounts,))]
 
 
 def unread(connection: Connection, limit: int = 500, past: int = 0) -> list[UnreadShown]:
@@ -282,7 +319,7 @@ def notice(connection: Connection, number: str, *, holder: str | None = None, is
         notice=row["notice"],
         statement=number,
         reference=number,
-        seller=document.seller,
+        seller=_payee(connection, document.seller),
         holder=document.holder,
         currency=row["currency"],
         total_minor=row["total_minor"],
@@ -293,3 +330,11 @@ def notice(connection: Connection, number: str, *, holder: str | None = None, is
         sent_at=row["sent_at"],
         lines=lines,
     )
+
+
+def _payee(connection: Connection, pinned: Seller) -> Seller:
+    """Who is paid: as the statement names it, or as it is now where the statement was issued without an account."""
+    if pinned.bank_account:
+        return pinned
+    now = selling.folded(fact.decode(state) for (state,) in connection.execute(SELLER, (selling.STREAM,))).seller
+    return now if now.bank_account else pinned

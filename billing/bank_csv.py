@@ -1,8 +1,9 @@
 """A bank's file of account movements (流水, CSV), row by row; what cannot be read is named by its row, never dropped.
 
 Columns are found by their titles, under the names that banks use or under those that the clerk tells; lines above the
-titles are passed over. UTF-8 or GB18030. Amounts as 1,234.56 in one column with a direction or a sign, or in two
-columns for money in and out. Money is integer minor units (fen); days and hours are the bank's, Asia/Shanghai.
+titles are passed over, and so are sums below. UTF-8 or GB18030. Amounts as 1,234.56 in one column with a direction or
+a sign, or in two columns for money in and out. Money is integer minor units (fen); days and hours are the bank's,
+Asia/Shanghai.
 """
 
 import csv
@@ -42,6 +43,7 @@ DIRECTIONS: dict[str, Direction] = {
 YUAN = {"", "cny", "rmb", "人民币", "156", "01"}
 AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.(\d{1,2})0{0,18})?")
 DAY = re.compile(r"(20\d\d)(?:(\d\d)(\d\d)|[-/.年](\d{1,2})[-/.月](\d{1,2})日?)(?:[T ]?(\d{1,2}:?\d{2}(?::?\d{2})?))?")
+SUMS = re.compile(r"(本[页日月期次]|[借贷]方|收入|支出)?(合计|小计|总计|累计).*|(sub)?total\b.*", re.IGNORECASE)
 HOUR = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2}))?")
 ROWS_MAX = 100_000
 TITLE_ROWS_MAX = 30
@@ -105,8 +107,11 @@ def read(body: bytes, *, account: str = "", encoding: str = "", columns: Mapping
         if number <= titles_row or not any(cells):
             continue
         raw = ",".join(cells)[:RAW_CHARS_MAX].replace("\x00", "\ufffd")
+        told = {name: _cell(cells, at) for name, at in places.items()}
+        if _sums(cells, told["booked_on"]):
+            continue
         try:
-            rows.append(_row(number, raw, {name: _cell(cells, at) for name, at in places.items()}, account))
+            rows.append(_row(number, raw, told, account))
         except _BadRow as error:
             unread.append(Unread(number, raw, *error.why))
     return File(sha256(body).hexdigest(), rows, unread)
@@ -169,8 +174,8 @@ def _titles(
             if "account" in found or account:
                 return number, found
             raise BadFile(
-                "未说明本方账号：无此列，请以 account 指明"
-                " / our account is not told: there is no such column; say account",
+                "文件中没有本方账号一列，请填写“本方账号”"
+                " / the file has no column with our account: fill in “our account”",
                 missing="account",
             )
     raise BadFile(
@@ -190,6 +195,16 @@ def _cell(cells: Sequence[str], at: Sequence[int]) -> str:
 
 
 # --- one row ---
+
+
+def _sums(cells: Sequence[str], day: str) -> bool:
+    """Whether it is a line of sums, which no bank gives a day: it says so itself, in the first cell that is filled.
+
+    >>> _sums(["", "合计：", "2"], ""), _sums(["小计", "3"], "小计"), _sums(["合计", "1"], "2026-10-09")
+    (True, True, False)
+    """
+    first = unicodedata.normalize("NFKC", next(filter(None, cells), ""))
+    return SUMS.fullmatch(first) is not None and not any(each.isdigit() for each in day)
 
 
 def _row(number: int, raw: str, cells: Mapping[str, str], account: str) -> Read:

@@ -42,14 +42,20 @@ KEEP_UNREAD = """
 INSERT INTO bank_unread (file_sha256, row, raw, zh, en, by) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 WAITING = """
-SELECT receipt, direction, text, waiting_minor, position FROM bank_receipts AS r
+SELECT receipt, direction, text, waiting_minor, currency, position FROM bank_receipts AS r
 WHERE waiting_minor > 0 AND position > %s
   AND NOT EXISTS (SELECT FROM bank_matches AS m WHERE m.receipt = r.receipt AND undone_at IS NOT NULL)
 ORDER BY position LIMIT 500
 """
 ASKED = "SELECT 1 FROM bank_notices WHERE statement = %s AND status = 'open'"
-TO_PAY = "SELECT amount_minor FROM bank_refunds WHERE refund = %s AND receipt IS NULL"
-OUT = "SELECT refund, amount_minor FROM bank_refunds WHERE upper(refund) = %s AND receipt IS NULL"
+TO_PAY = """
+SELECT amount_minor, currency FROM bank_refunds JOIN bank_notices USING (notice)
+WHERE refund = %s AND receipt IS NULL
+"""
+OUT = """
+SELECT refund, amount_minor, currency FROM bank_refunds JOIN bank_notices USING (notice)
+WHERE upper(refund) = %s AND receipt IS NULL
+"""
 CURRENCY = "SELECT currency FROM issued_statements WHERE statement = %s"
 
 
@@ -166,6 +172,7 @@ class _Waiting(NamedTuple):
     direction: str
     text: str
     minor: int
+    currency: str
     position: int
 
 
@@ -183,9 +190,11 @@ def _self_explaining(connection: Connection, writer: Writer, row: _Waiting, by: 
         return False
 
     def paid_out(receipt: Receipt) -> Told:
-        if connection.execute(TO_PAY, (found,)).fetchone() is None:
+        to_pay = connection.execute(TO_PAY, (found,)).fetchone()
+        if to_pay is None:
             raise NotMatchable(f"{found} 已付 / {found} is paid already", receipt=row.receipt, refund=found)
-        return bank_receipt.pay_out(receipt, found, row.minor, rule="reference", by=by, at=at), ()
+        minor, currency = to_pay
+        return bank_receipt.pay_out(receipt, found, minor, currency=currency, rule="reference", by=by, at=at), ()
 
     matched = matching(connection, writer, found, row.minor, by=by, at=at, reason=None)
     key = fact.digest_id("by itself", row.receipt, found, str(row.minor))
@@ -198,7 +207,7 @@ def _self_explaining(connection: Connection, writer: Writer, row: _Waiting, by: 
 def _refund(connection: Connection, row: _Waiting) -> str:
     refunds = REFUND.findall(unicodedata.normalize("NFKC", row.text).upper().replace(" ", ""))
     found = connection.execute(OUT, refunds).fetchone() if len(refunds) == 1 else None
-    return str(found[0]) if found and found[1] == row.minor else ""
+    return str(found[0]) if found and found[1:] == (row.minor, row.currency) else ""
 
 
 def _statement(connection: Connection, writer: Writer, row: _Waiting) -> str:
@@ -260,7 +269,8 @@ def paying_out(connection: Connection, refund: str, *, by: str, at: datetime) ->
         row = connection.execute(TO_PAY, (refund,)).fetchone()
         if row is None:
             raise Unknown(f"没有待付退款 {refund[:80]} / no refund {refund[:80]} is to be paid", refund=refund[:80])
-        return bank_receipt.pay_out(receipt, refund, row[0], rule="hand", by=by, at=at), ()
+        minor, currency = row
+        return bank_receipt.pay_out(receipt, refund, minor, currency=currency, rule="hand", by=by, at=at), ()
 
     return decision
 
@@ -283,7 +293,7 @@ def decide(connection: Connection, writer: Writer, receipt: str, decision: Decis
             if not entries:
                 raise Unknown(f"没有流水 {receipt[:40]} / there is no receipt {receipt[:40]}", receipt=receipt[:40])
             if had := next((each for each in entries if each.fact_id == _id(key, stream, 0)), None):
-                return _done(receipt, [had.fact], had.version, had.position)
+                return msgspec.structs.replace(_done(receipt, [had.fact], had.version, had.position), new=False)
             told, of_invoice = decision(folded(Receipt(receipt), bank_receipt.evolve)(entries))
             if not told:
                 return _done(receipt, (), len(entries), entries[-1].position)

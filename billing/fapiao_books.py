@@ -3,7 +3,9 @@
 Read from the journal's streams, so what was just decided is there. Money is integer minor units (fen).
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from functools import reduce
 from typing import Any
 
@@ -14,7 +16,18 @@ from billing import drafting, fapiao
 from billing.fapiao import Request
 from domain import fact, statement
 from domain.errors import Unknown
-from domain.fapiao import Fapiao, FapiaoReddened, FapiaoRequested, ItemClassified, Kind, NoFapiao, Title, evolve, stream
+from domain.fapiao import (
+    Blue,
+    Fapiao,
+    FapiaoReddened,
+    FapiaoRequested,
+    ItemClassified,
+    Kind,
+    NoFapiao,
+    Title,
+    evolve,
+    stream,
+)
 from domain.statement import Statement
 
 Connection = psycopg.Connection[Any]
@@ -46,6 +59,9 @@ class BlueShown(msgspec.Struct, frozen=True):
     kind: Kind
     total_minor: int
     left_minor: int
+    issued_on: date
+    by: str  # who recorded it
+    recorded_at: datetime
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +132,15 @@ def _shown(row: tuple[Any, ...], found: Fapiao, credited_minor: int) -> Shown:
         difference_minor=difference if found.blue else 0,
         state=state,
         waiting=found.waiting,
-        blue=[BlueShown(name, each.kind, each.total_minor, each.left_minor) for name, each in found.blue.items()],
+        blue=[_blue(each) for each in found.blue.values()],
         red=list(found.red.values()),
+    )
+
+
+def _blue(found: Blue) -> BlueShown:
+    told = found.recorded
+    return BlueShown(
+        told.number, told.kind, told.total_minor, found.left_minor, told.issued_on, told.by, told.recorded_at
     )
 
 
@@ -129,6 +152,14 @@ def one(connection: Connection, number: str, *, holder: str | None = None, is_pa
         f"没有须开票的账单 {number[:40]} / there is no statement {number[:40]} that needs a fapiao",
         statement=number[:40],
     )
+
+
+def notes_left(found: Shown, credit_notes: Mapping[str, int]) -> dict[str, int]:
+    """Of each credit note of the invoice, what no red fapiao names yet; without those of which nothing is left."""
+    taken: Counter[str] = Counter()
+    for each in found.red:
+        taken[each.credit_note] -= each.total_minor
+    return {note: minor - taken[note] for note, minor in credit_notes.items() if minor > taken[note]}
 
 
 def elsewhere(connection: Connection, fapiao_number: str, number: str) -> str:

@@ -338,9 +338,23 @@ def set_aside(receipt: Receipt, *, reason: str, by: str, at: datetime) -> tuple[
 
 
 def pay_out(
-    receipt: Receipt, refund: str, amount_minor: int, *, rule: Literal["reference", "hand"], by: str, at: datetime
+    receipt: Receipt,
+    refund: str,
+    amount_minor: int,
+    *,
+    currency: str,
+    rule: Literal["reference", "hand"],
+    by: str,
+    at: datetime,
 ) -> tuple[Fact, ...]:
-    """It is the refund that was to be paid, whole. Raises NotMatchable."""
+    """It is the refund that was to be paid, whole and in its currency. Raises NotMatchable."""
+    if receipt.currency != currency:
+        raise NotMatchable(
+            f"{receipt.id} 币种 {receipt.currency} 与退款 {currency} 不符 / {receipt.id} is in {receipt.currency}, "
+            f"the refund in {currency}",
+            receipt=receipt.id,
+            refund=refund,
+        )
     if receipt.direction != "out" or receipt.waiting_minor != amount_minor:
         raise NotMatchable(
             f"{receipt.id} 不是 {yuan(amount_minor)} 元的支出 / {receipt.id} is no {yuan(amount_minor)} yuan going out",

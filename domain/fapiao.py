@@ -10,7 +10,7 @@ Source: 数电票 fields as in public integrations; 20-digit numbers without a c
 """
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from domain import fact, register
 from domain.errors import Refused
 from domain.fact import Fact
 from domain.money import yuan
+from domain.period import ZONE
 
 Kind = Literal["special", "ordinary"]
 KINDS: dict[Kind, tuple[str, str]] = {
@@ -28,6 +29,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
 NUMBER = re.compile(r"[0-9]{20}")
 TAX_CODE = re.compile(r"[0-9]{19}")
 TAX_ID = re.compile(r"[0-9A-Z]{15,20}")
+SKEW = timedelta(days=1)
+"""By so much the tax system's clock may be ahead of ours."""
 
 
 class Title(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +109,7 @@ class Blue(msgspec.Struct, frozen=True):
     kind: Kind
     total_minor: int
     left_minor: int  # of it, not taken back
-    serial: str = ""  # of the request that it answers
+    recorded: FapiaoRecorded
 
 
 class Fapiao(msgspec.Struct, frozen=True):
@@ -126,8 +129,12 @@ class Fapiao(msgspec.Struct, frozen=True):
     def waiting(self) -> FapiaoRequested | None:
         """The last request, if no fapiao answered it yet."""
         last = next(reversed(self.requests.values()), None)
-        answered = {each.serial for each in self.blue.values()}
+        answered = {each.recorded.serial for each in self.blue.values()}
         return None if last is None or last.serial in answered else last
+
+    def taken_minor(self, credit_note: str) -> int:
+        """What red ones have taken back on a credit note."""
+        return -sum(each.total_minor for each in self.red.values() if each.credit_note == credit_note)
 
 
 def stream(statement: str) -> str:
@@ -144,8 +151,8 @@ def evolve(state: Fapiao, happened: Fact) -> Fapiao:
     match happened:
         case FapiaoRequested(serial=serial):
             return replace(state, requests={**state.requests, serial: happened})
-        case FapiaoRecorded(number=number, kind=kind, total_minor=total, serial=serial):
-            return replace(state, blue={**state.blue, number: Blue(kind, total, total, serial)})
+        case FapiaoRecorded(number=number, kind=kind, total_minor=total):
+            return replace(state, blue={**state.blue, number: Blue(kind, total, total, happened)})
         case FapiaoReddened(number=number, original=original, total_minor=total):
             had = state.blue[original]
             blue = {**state.blue, original: replace(had, left_minor=had.left_minor + total)}
@@ -210,13 +217,17 @@ def record(state: Fapiao, told: FapiaoRecorded, *, elsewhere: str = "") -> tuple
         return ()
     if had is not None or told.number in state.red or elsewhere:
         raise _known(told.number, elsewhere or state.statement)
-    if told.total_minor <= 0 or told.net_minor < 0 or told.net_minor + told.tax_minor != told.total_minor:
+    if told.total_minor <= 0 or told.net_minor < 0 or told.tax_minor < 0 or _sum(told) != told.total_minor:
         raise _no_sum(told.net_minor, told.tax_minor, told.total_minor)
+    _issued(told)
     return (msgspec.structs.replace(told, serial=state.waiting.serial if state.waiting else ""),)
 
 
-def redden(state: Fapiao, told: FapiaoReddened, *, elsewhere: str = "") -> tuple[Fact, ...]:
-    """Record a red one. Raises NoFapiao for more than the blue one has left, or a blue one that is not known."""
+def redden(state: Fapiao, told: FapiaoReddened, *, credited_minor: int = 0, elsewhere: str = "") -> tuple[Fact, ...]:
+    """Record a red one. `credited_minor`: what the credit note comes to on which it rests, if it names one.
+
+    Raises NoFapiao for more than the blue one or the credit note has left, or a blue one that is not known.
+    """
     digits(told.number)
     digits(told.confirmation)
     had = state.red.get(told.number)
@@ -232,8 +243,9 @@ def redden(state: Fapiao, told: FapiaoReddened, *, elsewhere: str = "") -> tuple
             statement=state.statement,
             number=told.original[:20],
         )
-    if told.total_minor >= 0 or told.net_minor > 0 or told.net_minor + told.tax_minor != told.total_minor:
+    if told.total_minor >= 0 or told.net_minor > 0 or told.tax_minor > 0 or _sum(told) != told.total_minor:
         raise _no_sum(told.net_minor, told.tax_minor, told.total_minor)
+    _issued(told)
     if blue.left_minor + told.total_minor < 0:
         raise NoFapiao(
             f"{told.original} 尚余 {yuan(blue.left_minor)} 元可红冲"
@@ -241,7 +253,20 @@ def redden(state: Fapiao, told: FapiaoReddened, *, elsewhere: str = "") -> tuple
             number=told.original,
             left_minor=blue.left_minor,
         )
+    if told.credit_note:
+        _check_note(told, credited_minor - state.taken_minor(told.credit_note))
     return (msgspec.structs.replace(told, reason=register.said("原因", "reason", told.reason)),)
+
+
+def _check_note(told: FapiaoReddened, left_minor: int) -> None:
+    """What is taken back for another reason than the credit note does not name it."""
+    if left_minor + told.total_minor < 0:
+        raise NoFapiao(
+            f"贷项 {told.credit_note[:60]} 尚余 {yuan(left_minor)} 元未开红字，不能开 {yuan(-told.total_minor)} 元"
+            f" / of credit note {told.credit_note[:60]} {yuan(left_minor)} CNY are left, not {yuan(-told.total_minor)}",
+            credit_note=told.credit_note[:60],
+            left_minor=left_minor,
+        )
 
 
 def classify(had: ItemClassified | None, told: ItemClassified) -> tuple[Fact, ...]:
@@ -271,6 +296,21 @@ def _known(number: str, statement: str) -> NoFapiao:
         number=number,
         statement=statement,
     )
+
+
+def _sum(told: FapiaoRecorded | FapiaoReddened) -> int:
+    return told.net_minor + told.tax_minor
+
+
+def _issued(told: FapiaoRecorded | FapiaoReddened) -> None:
+    """Not on a day that is still to come. Raises NoFapiao."""
+    today = told.recorded_at.astimezone(ZONE).date()
+    if told.issued_on > today + SKEW:
+        raise NoFapiao(
+            f"开票日期 {told.issued_on} 晚于今日 {today} / issued on {told.issued_on}, which is after today, {today}",
+            field="issued_on",
+            number=told.number,
+        )
 
 
 def _no_sum(net_minor: int, tax_minor: int, total_minor: int) -> NoFapiao:

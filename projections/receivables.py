@@ -240,7 +240,7 @@ SELECT
     statement, period, holder, is_party, provider, invoice, number, url, currency, total_minor, paid_minor,
     credited_minor, refunded_minor, outstanding_minor, sent_at, due_on, voided, stopped
 FROM receivables
-WHERE (%(statement)s::text IS NULL OR statement = %(statement)s)
+WHERE (%(statements)s::text[] IS NULL OR statement = ANY(%(statements)s))
   AND (%(period)s::text IS NULL OR period = %(period)s)
   AND (%(at)s::timestamptz IS NULL OR (outstanding_minor > 0 AND NOT voided AND sent_at <= %(at)s))
 ORDER BY CASE WHEN %(at)s::timestamptz IS NOT NULL THEN due_on END NULLS LAST, statement
@@ -257,7 +257,12 @@ ORDER BY statement, position
 
 def of(connection: psycopg.Connection[Any], statement: str) -> Receivable | None:
     """The invoice of a statement; None if nothing was told of it."""
-    return next(iter(_found(connection, statement=statement)), None)
+    return next(iter(_found(connection, statements=[statement])), None)
+
+
+def of_each(connection: psycopg.Connection[Any], statements: Iterable[str]) -> dict[str, Receivable]:
+    """The invoices of these statements, of which anything was told."""
+    return {each.statement: each for each in _found(connection, statements=list(statements))}
 
 
 def open(connection: psycopg.Connection[Any], at: datetime) -> list[Receivable]:  # noqa: A001  receivables.open
@@ -273,12 +278,12 @@ def of_period(connection: psycopg.Connection[Any], period: str) -> list[Receivab
 def _found(
     connection: psycopg.Connection[Any],
     *,
-    statement: str | None = None,
+    statements: list[str] | None = None,
     period: str | None = None,
     at: datetime | None = None,
 ) -> list[Receivable]:
     with connection.cursor(row_factory=class_row(Receivable)) as cursor:
-        return cursor.execute(RECEIVABLES, {"statement": statement, "period": period, "at": at}).fetchall()
+        return cursor.execute(RECEIVABLES, {"statements": statements, "period": period, "at": at}).fetchall()
 
 
 def movements(

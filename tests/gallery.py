@@ -25,7 +25,7 @@ from api.portal import (
     notice,
     pages,
     quarantine,
-    reconciliation,
+    seller,
     statements,
     subscriptions,
     view,
@@ -61,6 +61,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown": ("unknown.html", {"number": "MSKU0000000"}),
     "foreign": ("foreign.html", {}),
     "error": ("error.html", {"code": 503, "detail": "The cargo journal cannot be reached; try again"}),
+    "error-unknown": ("error.html", {"code": 404, "detail": "没有账单 KS-1 / there is no statement KS-1"}),
     "usage": (
         "usage.html",
         {
@@ -152,8 +153,9 @@ PAGES["statement"] = (
 )
 PAGES["reconciliation"] = (
     "reconciliation.html",
-    {"refused": "", **reconciliation.view(sample_reconciliation.shown(), sample_reconciliation.month(), acts=True)},
+    {"refused": "", **sample_reconciliation.page(CLERK.account)},
 )
+PAGES["seller"] = ("seller.html", {"refused": "", **seller.view(sample_statement.SELLER, acts=True)})
 PAGES["months"] = ("months.html", month_view.listed(sample_months.overview(), acts=True))
 PRICED = [item for item in ITEMS if item.item_class == "commercial"]
 for named, month in {
@@ -171,6 +173,15 @@ PAGES["bank-receipt"] = (
     "bank_receipt.html",
     {"refused": "", **bank.receipt_view(sample_bank.opened(), {}, once="0", acts=True)},
 )
+for name_, each_ in (
+    ("settled", sample_bank.settled()),
+    ("paid-out", sample_bank.paid_out()),
+    ("out", sample_bank.going_out()),
+):
+    PAGES[f"bank-receipt-{name_}"] = (
+        "bank_receipt.html",
+        {"refused": "", **bank.receipt_view(each_, {}, once="0", acts=True)},
+    )
 PAGES["notice"] = ("notice.html", notice.view(sample_bank.notice(), sample_bank.TODAY))
 PAGES["fapiao"] = ("fapiao.html", sample_fapiao.month(ITEMS))
 PAGES["fapiao-waiting"] = ("fapiao_one.html", sample_fapiao.one(sample_fapiao.WAITING))

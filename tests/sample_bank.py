@@ -4,7 +4,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from api.portal.bank import Listing, Opened, Overview, Told
-from billing.bank_books import Asked, Counts, MatchShown, Notice, Owed, ReceiptShown, RefundShown, UnreadShown
+from billing.bank_books import (
+    Asked,
+    Counts,
+    MatchShown,
+    Notice,
+    Owed,
+    ReceiptShown,
+    RefundShown,
+    Settled,
+    UnreadShown,
+)
 from billing.bank_csv import Unread
 from billing.bank_matching import Imported
 from tests import sample_statement
@@ -73,7 +83,7 @@ WAITING = [
 ROWS = [
     Unread(7, "3200000000000000001,1.2026E+19,2026-11-18,1.06,,示例外贸有限公司", "流水号 1.2026E+19 已被表格软件截断",
            "serial number 1.2026E+19 was cut by a spreadsheet"),
-    Unread(9, "合计,,,50770.00,,,", "没有流水号", "serial number is missing"),
+    Unread(9, "3200000000000000001,,2026-11-18,50770.00,,,", "没有流水号", "serial number is missing"),
 ]  # fmt: skip
 DONE = Imported(file_sha256=SHA, rows=46, new=41, repeated=3, matched=38, unread=ROWS)
 UNREAD = [
@@ -123,6 +133,28 @@ def told() -> Told:
 
 def opened() -> Opened:
     return Opened(receipt=PART, open_notices=OWED)
+
+
+def settled() -> Opened:
+    """Of it one part went back, and the rest concerns no statement."""
+    about: dict[str, Any] = {"refund": "", "statement": "", "by": "finance-demo", "at": NOW}
+    parts = [
+        Settled(way="returned", amount_minor=70_000, reason="多付，客户来电", reference="2026111900000007", **about),
+        Settled(way="set_aside", amount_minor=7_700, reason="利息", reference="", **about),
+    ]
+    return Opened(receipt=receipt("1044", 77_700, settled_minor=77_700), settled=parts)
+
+
+def paid_out() -> Opened:
+    """It was a refund."""
+    about: dict[str, Any] = {"reason": "", "reference": "", "by": "finance-demo", "at": NOW}
+    part = Settled(way="paid_out", amount_minor=6_000, refund=REFUND.refund, statement=REFUND.statement, **about)
+    whole = receipt("1045", 6_000, direction="out", payer=LONG, text="退款", settled_minor=6_000)
+    return Opened(receipt=whole, settled=[part])
+
+
+def going_out() -> Opened:
+    return Opened(receipt=WAITING[2], refunds=REFUNDS[:1])
 
 
 def notice() -> Notice:

@@ -53,7 +53,7 @@ def shown(number: str = NUMBER, state: str = "missing", payable: int = 42_000, *
 
 
 def blue(total: int, left: int) -> list[BlueShown]:
-    return [BlueShown(BLUE, "special", total, left)]
+    return [BlueShown(BLUE, "special", total, left, date(2026, 11, 4), "finance-demo", NOW)]
 
 
 DIFFERENT = shown(

@@ -8,13 +8,14 @@ import msgspec
 from api import adjusting
 from api.closing import Month
 from api.portal import month_view
-from api.portal.month_view import Found, Known, Overview
+from api.portal.checklist import Known, Money, Waiting
+from api.portal.month_view import Found, Overview
 from billing.invoicing import Going, Sums
 from domain import period
 from domain.adjustment import AdjustmentApproved, AdjustmentProposed
 from domain.period import Period, PeriodClosed, PeriodCutOff, PeriodReviewed, ReopeningAsked
 from domain.reconciliation import Reconciliation
-from tests import sample_reconciliation
+from tests import sample_reconciliation, sample_statement
 
 NOW = sample_reconciliation.NOW
 MONTH, CLOSED, OPEN = "2026-10", "2026-09", "2026-11"
@@ -54,7 +55,10 @@ SUMS = Sums(MONTH, 1_180, 38_412_750, 12, 1_166, 1, 1, 2, ME, told(1.2)["happene
 def known(name: str = MONTH) -> Known:
     checked = sample_reconciliation.state() if name == MONTH else Reconciliation(name)
     sums = {MONTH: SUMS, OPEN: Sums(OPEN)}.get(name, Sums(name, 1_180, 38_412_750, sent=1_180))
-    return Known(month=name, months=MONTHS, begun=None, checked=checked, sums=sums)
+    money = Money(38_412_750, 30_150_000, 61_400, 12_640, 151_212) if name == MONTH else Money(38_412_750, 38_412_750)
+    waiting = Waiting(2, 3) if name == MONTH else Waiting()
+    more: dict[str, Any] = {"seller": sample_statement.SELLER, "money": money, "waiting": waiting}
+    return Known(month=name, months=MONTHS, begun=None, checked=checked, sums=sums, **more)
 
 
 def going(place: int, state: str, **more: Any) -> Going:
@@ -99,8 +103,6 @@ def found(name: str = MONTH, items: Any = ()) -> Found:
         invoices=[*sent, STOPPED, going(20, "waiting", step="send"), GIVING_BACK, going(40, "voided")] if asked else [],
         troubled=[STOPPED, GIVING_BACK] if asked else [],
         owed={each.statement: each.payable_minor for each in sent},
-        paid_minor=30_150_000 if asked else 0,
-        outstanding_minor=8_262_750 if asked else 0,
         adjustments=adjustments() if asked else [],
         names=NAMES,
         items=list(items),
@@ -120,4 +122,4 @@ def closed(items: Any = ()) -> Found:
 
 def overview() -> Overview:
     rows = [month_view.row(known(name), NOW) for name in (OPEN, MONTH, CLOSED, "2026-08")]
-    return Overview(rows, "2026-08", {MONTH: 1})
+    return Overview(rows, "2026-08", {MONTH: 1}, sample_statement.SELLER)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api import closing, reconciling
+from api.portal import reconciliation as reconciliation_page
 from api.reconciling import Shown
 from domain import reconciliation
 from domain.period import Period
@@ -64,6 +65,12 @@ def state() -> Reconciliation:
 
 def shown() -> Shown:
     return reconciling.shown(state(), NOW)
+
+
+def page(me: str) -> dict[str, Any]:
+    """What the page is made of for somebody of finance."""
+    names = {HOLDER: ("示例外贸有限公司", "Sample Trading Co.")}
+    return reconciliation_page.view(shown(), month(), names, me=me, acts=True)
 
 
 def month() -> closing.Month:

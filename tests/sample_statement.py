@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api.drilled import InvoiceState
+from api.drilled import Due, InvoiceState
 from api.papers.paper import Paper
 from api.statements import Brief, Remade, Statements, Wanted
 from billing.rating import tax_split
@@ -121,7 +121,7 @@ def paper(made: Statement | None = None) -> Paper:
     return Paper.of(document, statement.digest(document), ISSUED_AT)
 
 
-def listing() -> tuple[Statements, Wanted]:
+def listing() -> tuple[Statements, Wanted, dict[str, Due]]:
     """A list as finance sees it."""
     told, found = drawn(), paper()
     names = ("list", "waived", "total", "net", "tax", "brought_forward", "payable", "carried_forward")
@@ -143,14 +143,16 @@ def listing() -> tuple[Statements, Wanted]:
         )
         for month, place in (("2026-10", 17), ("2026-09", 17), ("2026-08", 12))
     ]
-    return Statements(briefs, briefs[-1].number), Wanted(whose=Whose())
+    states: tuple[Due, ...] = ("open", "paid", "voided")
+    dues = dict(zip((each.number for each in briefs), states, strict=True))
+    return Statements(briefs, briefs[-1].number), Wanted(whose=Whose()), dues
 
 
 def paid() -> InvoiceState:
-    """How far its invoice is: nothing paid yet, by bank transfer."""
+    """How far its invoice is: a part was credited, nothing paid yet, by bank transfer."""
     owed = paper().statement.payable_minor
     told: dict[str, Any] = {"zh": "待付款", "en": "to be paid", "provider": "bank", "invoice": "BT-20261102-000007"}
-    return InvoiceState(state="open", **told, total_minor=owed, outstanding_minor=owed)
+    return InvoiceState(state="open", **told, total_minor=owed, credited_minor=500, outstanding_minor=owed - 500)
 
 
 def remade() -> Remade:

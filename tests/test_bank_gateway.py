@@ -153,6 +153,28 @@ def test_money_that_belongs_to_nothing_is_a_movement_without_an_invoice_until_it
         assert list(bank.movements(LONG_AGO, FAR_AHEAD)) == []
 
 
+def test_money_that_came_long_before_is_listed_when_it_is_matched_also_where_that_was_undone(node: Node) -> None:
+    billed(node)
+    notice = asked(node, FIRST)
+    sent(node, file(f"{ACCOUNT},T1,2020-01-02,0.50,,外贸企业,6222,预付"))
+    [(receipt,)] = node.rows("SELECT receipt FROM bank_receipts")
+    lately = datetime.now(UTC) - timedelta(hours=1)
+
+    def act(verb: str, **told: str) -> str:
+        path = f"/v1/bank/receipts/{receipt}/{verb}"
+        answer = node.client.post(path, json={"reason": "预付款", **told}, headers=node.bearer("finance"))
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["payment"])
+
+    payment = act("match", statement=FIRST)
+    with gateway(node) as bank:
+        assert [each.ref for each in bank.movements(lately, FAR_AHEAD)] == [payment]
+        act("undo", payment=payment)
+        bank.void(notice, key="v")  # from now on the notice itself tells nothing of it
+        moved = [(each.kind, each.statement) for each in bank.movements(lately, FAR_AHEAD)]
+        assert moved == [("payment", FIRST), ("reversal", FIRST)]
+
+
 def test_its_holder_sees_the_notice_and_nobody_else_learns_that_there_is_one(node: Node) -> None:
     billed(node)
     path = f"/v1/bank/notices/{FIRST}"

@@ -3,11 +3,12 @@
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from api import limits
-from api.identity import COOKIE
+from api.identity import COOKIE, Account
 from api.login.door import csrf_of
 from domain import bank_receipt, invoice
 from domain.invoice import CreditNoteIssued
@@ -40,7 +41,9 @@ def upload(node: Node, body: bytes, who: str = "finance", **form: str) -> Any:
 
 def act(node: Node, receipt: str, step: str, who: str = "finance", **form: str) -> Any:
     path = f"{PAGE}/receipts/{receipt}"
-    answer = node.client.post(path, data={"step": step, **form}, headers=node.bearer(who), follow_redirects=False)
+    answer = node.client.post(
+        path, data={"step": step, "once": str(uuid4()), **form}, headers=node.bearer(who), follow_redirects=False
+    )
     node.catch_up()
     return answer
 
@@ -175,6 +178,9 @@ def test_money_is_matched_in_part_taken_back_and_given_back(billed_node: Node) -
     assert act(node, receipt, "return", amount="0.30", reference="T77", reason="退回").status_code == 303
     assert act(node, receipt, "set-aside", reason="利息").status_code == 303
     assert of(node, "waiting") == []
+    text = node.get(f"{PAGE}/receipts/{receipt}", "finance").text
+    for part in ("已退回付款人", "¥0.30", "退回", "T77", "与账单无关", "¥0.70", "利息", "经办"):
+        assert part in text, part
     told = node.rows(
         "SELECT convert_from(state, 'UTF8')::json->>'action' FROM commerce_events "
         "WHERE topic LIKE 'access.%%' AND convert_from(state, 'UTF8') LIKE '%%bank.%%' ORDER BY notification_id"
@@ -233,13 +239,22 @@ def test_a_refund_is_paid_out_from_the_list_of_refunds(billed_node: Node) -> Non
         refund = bank.refund(payment, 6, credit_note="", key="r1")
     listed = node.get(PAGE, "finance", state="refunds").text
     assert refund in listed
+    assert 'href="/bank?state=refunds#list" aria-current="page"' in listed
+    assert 'id="list"' in listed
     assert "流水中还没有这笔支出" in listed
     imported(node, row("T6", "", "退款", "0.06"))
     out = only(node)
-    assert f'action="/bank/receipts/{out}"' in node.get(PAGE, "finance", state="refunds").text
-    assert refund in node.get(f"{PAGE}/receipts/{out}", "finance").text
-    assert act(node, out, "pay-out", refund=refund).status_code == 303
+    listed = node.get(PAGE, "finance", state="refunds").text
+    form = listed.partition(f'action="/bank/receipts/{out}"')[2].partition("</form>")[0]
+    sent = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    text = node.get(f"{PAGE}/receipts/{out}", "finance").text
+    assert (refund in text, text.count("登记后不能撤回。")) == (True, 2)
+    assert (sent["step"], sent["refund"]) == ("pay-out", refund)
+    assert [act(node, out, **sent).status_code for _ in range(2)] == [303, 303]  # a double click
     assert "没有待付的退款" in node.get(PAGE, "finance", state="refunds").text
+    text = node.get(f"{PAGE}/receipts/{out}", "finance", lang="en").text
+    for part in ("Paid out as a refund", refund, FIRST):
+        assert part in text, part
 
 
 def test_a_notice_that_went_out_after_the_money_came_is_matched_when_asked(node: Node) -> None:
@@ -282,17 +297,19 @@ def test_long_lists_go_on_on_another_page(billed_node: Node, monkeypatch: pytest
 # --- who may ---
 
 
-def test_operator_and_auditor_look_others_do_not(billed_node: Node) -> None:
+def test_auditors_look_others_do_not(billed_node: Node) -> None:
     node = billed_node
+    node.open("auditor", Account("auditor", "auditor", "审计", "Auditor"))
     imported(node, row("T1", "1.00", "货款"))
     receipt = only(node)
     path = f"{PAGE}/receipts/{receipt}"
-    for who, status in {"finance": 200, "operator": 200, "logistics": 403, "enterprise": 403, "": 401}.items():
+    looking = {"finance": 200, "auditor": 200, "operator": 403, "logistics": 403, "enterprise": 403, "": 401}
+    for who, status in looking.items():
         assert [node.get(each, who).status_code for each in (PAGE, path)] == [status, status], who
     assert '<form class="stack"' in node.get(path, "finance").text
     for each in (PAGE, path):
-        assert '<form class="stack"' not in node.get(each, "operator").text
-    for who, status in {"operator": 403, "logistics": 403, "": 401}.items():
+        assert '<form class="stack"' not in node.get(each, "auditor").text
+    for who, status in {"auditor": 403, "operator": 403, "logistics": 403, "": 401}.items():
         assert act(node, receipt, "set-aside", who, reason="x").status_code == status
         assert upload(node, file(row("T2")), who).status_code == status
         assert node.client.post(f"{PAGE}/match", headers=node.bearer(who)).status_code == status

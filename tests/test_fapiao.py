@@ -3,9 +3,10 @@
 import csv
 import io
 import zipfile
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from billing.rating import tax_split
 from domain import fapiao, statement
 from domain.fapiao import Fapiao, FapiaoRecorded, FapiaoReddened, FapiaoRequested, ItemClassified, NoFapiao, Title
 from domain.invoice import CreditNoteIssued, stream
+from domain.period import ZONE
 from domain.statement import Holder, Line, Seller, Statement
 from tests.bank_world import FIRST, SECOND, asked, billed
 from tests.fixtures_node import Node
@@ -75,10 +77,14 @@ def test_from_the_request_to_the_number_and_the_red_one_that_takes_back_a_part(n
     state = node.get(f"/v1/fapiao/{FIRST}", "finance").json()
     assert (state["state"], state["difference_minor"]) == ("different", 6)
     assert post(node, f"{FIRST}/redden", red(credit_note="CN9")).status_code == 409
+    assert post(node, f"{FIRST}/redden", red(-7, credit_note="CN1")).status_code == 409
     assert post(node, f"{FIRST}/redden", red(credit_note="CN1")).status_code == 202
+    assert post(node, f"{FIRST}/redden", red(-1, number=f"{int(RED) + 1}", credit_note="CN1")).status_code == 409
     state = node.get(f"/v1/fapiao/{FIRST}", "finance").json()
     assert (state["state"], state["issued_minor"], state["difference_minor"]) == ("issued", 100, 0)
     assert [(each["number"], each["original"], each["credit_note"]) for each in state["red"]] == [(RED, NUMBER, "CN1")]
+    [first] = state["blue"]
+    assert (first["issued_on"], first["by"]) == ("2026-11-01", state["red"][0]["by"])
     kept = node.rows("SELECT number, total_minor, red_of, confirmation FROM fapiao_issued ORDER BY number")
     assert kept == [(NUMBER, 106, None, ""), (RED, -6, NUMBER, CONFIRMATION)]
 
@@ -300,7 +306,41 @@ def test_a_red_one_takes_no_more_than_there_is_and_only_from_one_that_is_known(w
         fapiao.redden(told(blue(NUMBER, 106)), wrong)
 
 
+def test_on_a_credit_note_no_more_is_taken_back_than_it_comes_to() -> None:
+    def on_note(number: str, total: int, note: str = "CN1") -> FapiaoReddened:
+        return msgspec.structs.replace(taking(number, NUMBER, total), credit_note=note)
+
+    state = told(blue(NUMBER, 106), on_note(RED, 4))
+    third = f"{int(RED) + 1}"
+    with pytest.raises(NoFapiao, match="of credit note CN1"):
+        fapiao.redden(state, on_note(third, 3), credited_minor=6)
+    assert fapiao.redden(state, on_note(third, 2), credited_minor=6)
+    assert fapiao.redden(state, on_note(third, 6, "CN2"), credited_minor=6)  # another one
+    assert fapiao.redden(state, on_note(third, 102, ""))  # for another reason
+    assert fapiao.redden(state, on_note(RED, 4), credited_minor=4) == ()
+
+
 def test_the_same_red_one_again_adds_nothing() -> None:
     state = told(blue(NUMBER, 106), taking(RED, NUMBER, 6))
     assert fapiao.redden(state, taking(RED, NUMBER, 6)) == ()
     assert state.total_minor == 100
+
+
+@pytest.mark.parametrize(
+    ("net", "tax", "day"), [(200, -94, date(2026, 11, 1)), (-1, 107, date(2026, 11, 1)), (100, 6, date(2099, 1, 1))]
+)
+def test_amounts_of_the_wrong_sign_and_days_to_come_are_not_recorded(net: int, tax: int, day: date) -> None:
+    about: dict[str, Any] = {**AT, "kind": "ordinary", "issued_on": day, "number": RED}
+    said = FapiaoRecorded(**about, net_minor=net, tax_minor=tax, total_minor=106)
+    with pytest.raises(NoFapiao):
+        fapiao.record(told(), said)
+    back: dict[str, Any] = {"original": NUMBER, "confirmation": CONFIRMATION, "reason": "x"}
+    taken = FapiaoReddened(**about, **back, net_minor=-net, tax_minor=-tax, total_minor=-106)
+    with pytest.raises(NoFapiao):
+        fapiao.redden(told(blue(NUMBER, 106)), taken)
+
+
+def test_a_clock_that_is_a_day_ahead_of_ours_is_believed() -> None:
+    tomorrow = (NOW.astimezone(ZONE) + timedelta(days=1)).date()
+    about: dict[str, Any] = {**AT, "kind": "ordinary", "issued_on": tomorrow, "number": NUMBER}
+    assert fapiao.record(told(), FapiaoRecorded(**about, net_minor=100, tax_minor=6, total_minor=106))

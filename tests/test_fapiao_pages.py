@@ -3,10 +3,13 @@
 from html import unescape
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.identity import Account
 from api.portal import fapiao as pages
+from api.portal import fapiao_forms as forms
+from billing import fapiao_books
 from tests import gallery, sample_fapiao
 from tests.bank_world import FIRST, SECOND, asked, billed
 from tests.fixtures_node import Node
@@ -62,7 +65,10 @@ def test_from_the_statement_of_the_billed_to_the_number_that_he_sees(node: Node)
     for part in ('value="1.00"', 'value="0.06"', 'value="1.06"', f"FP-{FIRST}-1", "尚未登记税收分类编码：feed.pull"):
         assert part in text, part
     assert step(node, "record", ISSUED).status_code == 303
-    assert NUMBER in shown(node, f"/statements/{FIRST}", "logistics")
+    text = shown(node, f"/statements/{FIRST}", "logistics")
+    assert [NUMBER in text, "2026-11-01" in text, "登记人" in text] == [True, True, False]
+    text = shown(node, f"/fapiao/{FIRST}")
+    assert [NUMBER in text, "2026-11-01" in text, "登记人" in text] == [True, True, True]
     assert NUMBER in shown(node, "/fapiao", month=MONTH, state="issued")
     assert "申请开票" not in shown(node, f"/statements/{FIRST}", "logistics")
 
@@ -77,6 +83,18 @@ def test_a_red_one_takes_back_with_or_without_a_sign_and_then_it_can_be_asked_fo
         assert part in text, part
     assert step(node, "request", BUYER).status_code == 303
     assert "待开票" in shown(node, f"/fapiao/{FIRST}")
+
+
+def test_the_only_credit_note_with_something_left_is_chosen_for_what_is_too_much() -> None:
+    before = sample_fapiao.DIFFERENT
+    one = forms.reddening(before, {"CN-2": 300}, sample_fapiao.NOW)
+    assert (one["credit_note"], one["total"]) == ("CN-2", "-3.00")
+    two = forms.reddening(before, {"CN-2": 300, "CN-3": 100}, sample_fapiao.NOW)
+    assert (two["credit_note"], two["total"]) == ("", "-5.00")
+    right = msgspec.structs.replace(before, difference_minor=0)
+    assert forms.reddening(right, {"CN-2": 300}, sample_fapiao.NOW)["credit_note"] == ""
+    assert fapiao_books.notes_left(before, {"CN-1": 1_000, "CN-2": 300}) == {"CN-1": 500, "CN-2": 300}
+    assert fapiao_books.notes_left(before, {"CN-1": 500}) == {}
 
 
 @pytest.mark.parametrize(
@@ -140,18 +158,20 @@ def test_items_are_classified_and_a_wrong_code_is_shown_again(node: Node) -> Non
     assert "*信息技术服务*" in text
 
 
-def test_operators_and_auditors_look_without_buttons_and_others_see_nothing(node: Node) -> None:
+def test_auditors_look_without_buttons_and_others_see_nothing(node: Node) -> None:
     billed(node)
     node.open("auditor", Account("auditor", "auditor", "审计", "Auditor"))
     for who in ("operator", "auditor"):
-        for path in ("/fapiao", f"/fapiao/{FIRST}", f"/statements/{FIRST}"):
+        desk = ("/fapiao", f"/fapiao/{FIRST}")
+        for path in (f"/statements/{FIRST}", *(desk if who == "auditor" else ())):
             text = shown(node, path, who)
             assert FIRST in text or path == "/fapiao"
             assert 'method="post" action="/fapiao' not in text
             assert f'action="/statements/{FIRST}/fapiao"' not in text
         assert step(node, "record", ISSUED, who=who).status_code == 403
         assert send(node, f"/statements/{FIRST}/fapiao", who, BUYER).status_code == 403
-    assert [node.get(path, "logistics").status_code for path in ("/fapiao", f"/fapiao/{FIRST}")] == [403, 403]
+    for who in ("logistics", "operator"):
+        assert [node.get(path, who).status_code for path in ("/fapiao", f"/fapiao/{FIRST}")] == [403, 403]
     assert [step(node, "record", ISSUED, who=who).status_code for who in ("logistics", "")] == [403, 401]
     assert facts(node) == 0
 

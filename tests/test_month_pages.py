@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
@@ -31,7 +32,10 @@ def books(closed_node: Node) -> Node:
 
 def act(node: Node, step: str, who: str = "finance", month: str = PAST, **form: str) -> Any:
     answer = node.client.post(
-        f"/books/{month}", data={"step": step, **form}, headers=node.bearer(who), follow_redirects=False
+        f"/books/{month}",
+        data={"step": step, "once": str(uuid4()), **form},
+        headers=node.bearer(who),
+        follow_redirects=False,
     )
     node.catch_up()
     return answer
@@ -86,7 +90,7 @@ def test_a_clerk_closes_a_month_by_its_pages_alone(books: Node, monkeypatch: pyt
     assert forms(text(books)) == ["close", "propose"]
     done(books, "close")
     page = text(books)
-    assert [page.count(name) for name in ("已办理", "¥1.00")] == [5, 4]
+    assert [page.count(name) for name in ("已办理", "¥1.00")] == [5, 6]
     assert forms(page) == ["reopening", "propose"]
     row = text(books, "/books").partition(f">{PAST}</a>")[2].partition("</tr>")[0]
     assert [each in row for each in ("已关账", "clerk", "second", "¥1.00", "1 / 1", "已签字")] == [True] * 6
@@ -192,7 +196,7 @@ GIVEN = {
 
 
 def test_an_adjustment_is_proposed_by_one_and_approved_by_another(books: Node) -> None:
-    done(books, "propose", "propose", **GIVEN, key="1")
+    done(books, "propose", "propose", **GIVEN, once="1")
     page = text(books)
     assert ("-¥12.50" in page, "重复计费" in page, "待另一位财务批准" in page) == (True, True, True)
     assert forms(page) == ["cut_off", "decline", "propose"]
@@ -229,12 +233,30 @@ def test_a_proposal_that_cannot_be_stays_in_its_form(books: Node) -> None:
 
 
 def test_a_proposal_is_declined_with_a_reason(books: Node) -> None:
-    done(books, "propose", **GIVEN, key="1")
+    done(books, "propose", **GIVEN, once="1")
     [name] = set(re.findall(r'name="adjustment" value="([^"]+)"', text(books)))
     assert "须填写理由" in act(books, "decline", "second", adjustment=name, reason="").text
     done(books, "decline", who="second", adjustment=name, reason="没有重复")
     page = text(books, f"/books/{NOW}")  # the month in which that was decided
     assert ("没有重复" in page, "已退回" in page) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"way": "garbage"}, {"way": ""}, {"yuan": "1,25"}, {"yuan": "1,2,3"}, {"yuan": ",5"}, {"yuan": "0"}]
+)
+def test_a_way_or_an_amount_that_is_none_proposes_nothing(books: Node, wrong: dict[str, str]) -> None:
+    answer = act(books, "propose", **{**GIVEN, "once": "1", **wrong})
+    assert answer.status_code == 422
+    assert ("选择退给客户" if "way" in wrong else "金额以元填写") in answer.text
+    assert books.rows("SELECT 1 FROM commerce_events WHERE originator_id LIKE 'adjustment:%%'") == []
+
+
+def test_an_amount_is_read_as_the_bank_desk_reads_it(books: Node) -> None:
+    done(books, "propose", **{**GIVEN, "once": "1", "yuan": "￥１,２００"})
+    found = books.rows(
+        "SELECT convert_from(state, 'UTF8')::json->>'amount_minor' FROM commerce_events WHERE topic LIKE 'adjustment%%'"
+    )
+    assert [abs(int(amount)) for (amount,) in found] == [120000]
 
 
 # --- who ---

@@ -80,7 +80,7 @@ async def carry_out(
     """Decide, and tell the trail. Raises what the decision raises, Stale, Busy."""
     waiting = desk.decider.submit(act.stream, act.fold, act.decision, key=key, version=version)
     decided = await asyncio.wrap_future(waiting)
-    await desk.trail.tell(act.action, act.stream, account=account, detail=act.detail)
+    await desk.trail.tell(act.action, act.stream, account=account, detail=act.detail, key=key)
     await asyncio.to_thread(desk.register.refresh)
     return Done(act.stream.partition(":")[2], decided.version, decided.position, bool(decided.facts))
 

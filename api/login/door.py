@@ -85,7 +85,7 @@ async def unforged(connection: AnyConnection, handler: BaseRouteHandler) -> None
     if handler.opt.get("rate") == "login":
         return
     given = connection.headers.get(HEADER) or await _field(connection, handler)
-    if not hmac.compare_digest(given.encode(), csrf_of(connection.cookies[COOKIE]).encode()):
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), csrf_of(connection.cookies[COOKIE]).encode()):
         raise Forged(
             "缺少本次登录的令牌：请刷新页面，或在请求头 X-CSRF-Token 中带上 / "
             "the token of this session is missing: reload the page, or send it as X-CSRF-Token"
@@ -100,7 +100,7 @@ async def _field(connection: AnyConnection, handler: BaseRouteHandler) -> str:
     small = length.isascii() and length.isdigit() and int(length) <= FORM_BYTES_MAX
     if not small or kind != RequestEncodingType.URL_ENCODED or not isinstance(connection, Request):
         return ""
-    return str((await connection.form()).get(FIELD, ""))
+    return str((await form_of(connection)).get(FIELD, ""))
 
 
 # --- scopes ---

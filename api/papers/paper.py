@@ -106,7 +106,9 @@ def remarks(line: Line) -> list[Pair]:
     told: list[Pair] = []
     if line.provider:
         told.append((f"提供方：{line.provider}", f"rendered by {line.provider}"))
-    if line.corrects_period:
+    if line.corrects_period and line.kind == "adjustment":
+        told.append((f"涉及 {line.corrects_period}", f"about {line.corrects_period}"))
+    elif line.corrects_period:
         told.append((f"补记 {line.corrects_period}", f"corrects {line.corrects_period}"))
     if line.kind == "share":
         whole = yuan(line.whole_minor)

@@ -1,14 +1,13 @@
 """The bank desk as pages: the bank's file taken in, what came by its state, and what is done about each movement.
 
 The same acts as by API (api/bank_desk.py), in forms without script. For finance of the node itself, and to look at for
-its operator and auditors. Money is typed in yuan; times are those of Asia/Shanghai.
+auditors. Money is typed in yuan; times are those of Asia/Shanghai.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
-from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -20,18 +19,19 @@ from litestar.response import Redirect
 
 from api import bank_desk, seller_desk, upload, words
 from api.bank_desk import ToMatch, ToPayOut, ToReturn, ToSetAside, ToUndo, Wish
-from api.bookkeepers import LOOKERS, keeps_books
-from api.govern.acts import Desk, admitted
-from api.identity import Role
+from api.bookkeepers import DESKS, keeps_books
+from api.govern.acts import Desk
+from api.identity import Account, Role
 from api.login.door import ours
+from api.portal import forms
+from api.portal.forms import Fields
 from api.portal.keepers import keeper
 from api.portal.pages import AnyRequest, foreign, gate, local, on_error, page
-from api.problems import status_of
 from api.words import Pair
 from billing import bank_books, bank_csv, bank_matching
-from billing.bank_books import Counts, Owed, ReceiptShown, RefundShown, UnreadShown
+from billing.bank_books import Counts, Owed, ReceiptShown, RefundShown, Settled, UnreadShown
 from billing.bank_matching import Imported
-from domain import fact, seller
+from domain import seller
 from domain.bank_receipt import PROVIDER
 from domain.errors import KouanError, Malformed, Unknown
 from projections import receivables
@@ -48,13 +48,18 @@ TABS: dict[Tab, Pair] = {
     "refunds": ("待付退款", "Refunds to pay"),
     "notices": ("未付清的付款通知", "Notices not paid in full"),
 }
+WAYS: dict[str, Pair] = {
+    "returned": ("已退回付款人", "Sent back to the payer"),
+    "set_aside": ("与账单无关", "Nothing to do with statements"),
+    "paid_out": ("作为退款付出", "Paid out as a refund"),
+}
 RULES: dict[str, Pair] = {"reference": ("按附言与金额", "by reference and amount"), "hand": ("人工", "by hand")}
 SHOWN = 50
 ROWS_TOLD = 200
 """Of the rows of one file that could not be read; all of them are under their tab."""
 LIKELY = 5
 PLACE_DIGITS_MAX = 18
-FIELDS = ("step", "statement", "amount", "reason", "reference", "payment", "refund", "once")
+FIELDS = ("step", "statement", "amount", "reason", "reference", "payment", "refund", forms.ONCE)
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +68,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     receipts: list[ReceiptShown] = []
     unread: list[UnreadShown] = []
     refunds: list[RefundShown] = []
-    outgoing: list[ReceiptShown] = []  # in the amounts of the refunds
+    outgoing: list[ReceiptShown] = []  # in the amounts and currencies of the refunds
     notices: list[Owed] = []
     next: int | None = None
 
@@ -83,8 +88,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     imported: Imported | None = None
     matched: int | None = None
     refused: str = ""
-    untouched: bool = True  # by what was refused; else a part may stand, and the same again is safe
-    typed: dict[str, str] = {}
+    typed: Fields = {}
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +96,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
     receipt: ReceiptShown
     open_notices: list[Owed] = []
-    refunds: list[RefundShown] = []  # of exactly its amount
+    refunds: list[RefundShown] = []  # of exactly its amount, in its currency
+    settled: list[Settled] = []
 
 
 # --- the desk ---
@@ -110,8 +115,7 @@ async def overview(request: AnyRequest, desk: NamedDependency[Desk]) -> Response
 async def import_file(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[Any]:
     """The bank's file as it came: the same page, with what came of it and each row that could not be read."""
 
-    async def work() -> Told:
-        who, now = await admitted(request, desk), datetime.now(UTC)
+    async def work(who: Account, now: datetime) -> Told:
         form = await upload.form_of(request)
         typed.update({name: upload.text_of(form, name) for name in ("account", "encoding", "columns")})
         columns = bank_desk.columns_of(typed["columns"].replace("，", ",").replace("：", ":").split(","))
@@ -119,7 +123,7 @@ async def import_file(request: AnyRequest, desk: NamedDependency[Desk]) -> Respo
         file = await asyncio.to_thread(bank_csv.read, body, columns=columns, **told)
         return Told(imported=await bank_desk.imported(desk, who, file, now))
 
-    typed: dict[str, str] = {}
+    typed: Fields = {}
     return await _worked(request, desk, work, typed)
 
 
@@ -127,32 +131,31 @@ async def import_file(request: AnyRequest, desk: NamedDependency[Desk]) -> Respo
 async def match_all(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[Any]:
     """Look again at all that waits: notices may have gone out since."""
 
-    async def work() -> Told:
-        who = await admitted(request, desk)
-        return Told(matched=await bank_desk.matched_again(desk, who, datetime.now(UTC)))
+    async def work(who: Account, now: datetime) -> Told:
+        return Told(matched=await bank_desk.matched_again(desk, who, now))
 
     return await _worked(request, desk, work, {})
 
 
-async def _worked(request: AnyRequest, desk: Desk, work: Callable[[], Any], typed: dict[str, str]) -> Response[Any]:
+async def _worked(
+    request: AnyRequest, desk: Desk, work: Callable[[Account, datetime], Awaitable[Told]], typed: Fields
+) -> Response[Any]:
     if not ours(request):
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    keeper(request, desk, ACTORS)
+    who, _ = await keeper(request, desk, ACTORS), _asked(request)
     try:
-        told = await work()
+        return await _overview(request, desk, await work(who, datetime.now(UTC)))
     except KouanError as error:
-        refused = Told(refused=error.detail, untouched=isinstance(error, Malformed), typed=typed)
-        return await _overview(request, desk, refused, status=status_of(error))
-    return await _overview(request, desk, told)
+        why = forms.said(error, untouched=(Malformed,))  # of anything else a part may stand
+        refused = Told(refused=why, typed=typed)
+        return await forms.refused(request, error, lambda _, status: _overview(request, desk, refused, status=status))
 
 
 async def _overview(request: AnyRequest, desk: Desk, told: Told, *, status: int = 200) -> Response[Any]:
-    account = keeper(request, desk, LOOKERS)
-    params = request.query_params
-    tab: Tab = next((name for name in get_args(Tab) if name == params.get("state")), "waiting")
-    after = _place(params.get("after", ""))
+    account = await keeper(request, desk, DESKS)
+    tab, after = _asked(request)
 
     def look() -> Overview:
         with desk.pool.connection() as connection:
@@ -163,6 +166,13 @@ async def _overview(request: AnyRequest, desk: Desk, told: Told, *, status: int 
     found = await asyncio.to_thread(look)
     acts = keeps_books(account, desk.register, ACTORS)
     return page(request, "bank.html", status=status, **view(found, told, acts=acts))
+
+
+def _asked(request: AnyRequest) -> tuple[Tab, int | None]:
+    """The tab, and where its page begins. Raises Malformed."""
+    params = request.query_params
+    tab: Tab = next((name for name in get_args(Tab) if name == params.get("state")), "waiting")
+    return tab, _place(params.get("after", ""))
 
 
 def _place(text: str) -> int | None:
@@ -184,7 +194,7 @@ def _listing(connection: psycopg.Connection[Any], tab: Tab, after: int | None) -
         case "refunds":
             to_pay = bank_books.refunds(connection)
             some = to_pay[past : past + limit]
-            out = bank_books.outgoing(connection, [each.amount_minor for each in some])
+            out = bank_books.outgoing(connection, some)
             return Listing(refunds=some, outgoing=out, next=past + limit if len(to_pay) > past + limit else None)
         case "notices":
             notices = still_open(connection)
@@ -243,20 +253,20 @@ async def act(request: AnyRequest, receipt: FromPath[str], desk: NamedDependency
         return foreign(request)
     if request.user is None:
         return gate(request, local(f"{PATH}/receipts/{receipt}"))
-    keeper(request, desk, ACTORS)
-    form: dict[str, str] = {}
+    who = await keeper(request, desk, ACTORS)
+    form: Fields = {}
     try:
-        who, now = await admitted(request, desk), datetime.now(UTC)
-        sent = await request.form()
-        form = {name: upload.text_of(sent, name) for name in FIELDS}
-        key = fact.digest_id("bank form", who.account, receipt, *form.values())
-        await bank_desk.carry_out(desk, who, receipt, wish_of(form), now, key=key)
+        form = await forms.fields(request, FIELDS)
+        key = forms.key_of(form, who.account, receipt + form["payment"] + form["refund"])
+        await bank_desk.carry_out(desk, who, receipt, wish_of(form), datetime.now(UTC), key=key)
     except KouanError as error:
-        return await _one(request, desk, receipt, form, refused=error.detail, status=status_of(error))
+        return await forms.refused(
+            request, error, lambda why, status: _one(request, desk, receipt, form, refused=why, status=status)
+        )
     return Redirect(local(f"{PATH}/receipts/{receipt}"), status_code=303)
 
 
-def wish_of(form: dict[str, str]) -> Wish:
+def wish_of(form: Fields) -> Wish:
     """What a form asks for. Raises Malformed."""
     reason = form["reason"]
     match form["step"]:
@@ -281,9 +291,9 @@ def _minor(yuan: str) -> int | None:
 
 
 async def _one(
-    request: AnyRequest, desk: Desk, receipt: str, typed: dict[str, str], *, refused: str = "", status: int = 200
+    request: AnyRequest, desk: Desk, receipt: str, typed: Fields, *, refused: str = "", status: int = 200
 ) -> Response[Any]:
-    account = keeper(request, desk, LOOKERS)
+    account = await keeper(request, desk, DESKS)
 
     def look() -> Opened:
         with desk.pool.connection() as connection:
@@ -291,7 +301,8 @@ async def _one(
 
     found = await asyncio.to_thread(look)
     acts = keeps_books(account, desk.register, ACTORS)
-    context = receipt_view(found, typed, once=str(uuid4()), acts=acts)
+    once = typed.get(forms.ONCE) or forms.fresh()
+    context = receipt_view(found, typed, once=once, acts=acts)
     return page(request, "bank_receipt.html", status=status, refused=refused, **context)
 
 
@@ -301,16 +312,19 @@ def opened(connection: psycopg.Connection[Any], receipt: str) -> Opened:
     if not found:
         raise Unknown(f"没有流水 {receipt[:40]} / there is no receipt {receipt[:40]}", receipt=receipt[:40])
     [one_] = found
+    settled = bank_books.settlements(connection, receipt) if one_.settled_minor else []
     if not one_.waiting_minor:
-        return Opened(receipt=one_)
+        return Opened(receipt=one_, settled=settled)
     if one_.direction == "in":
-        return Opened(receipt=one_, open_notices=still_open(connection))
-    refunds = [each for each in bank_books.refunds(connection) if each.amount_minor == one_.waiting_minor]
-    return Opened(receipt=one_, refunds=refunds)
+        notices = [each for each in still_open(connection) if each.currency == one_.currency]
+        return Opened(receipt=one_, settled=settled, open_notices=notices)
+    wanted = (one_.waiting_minor, one_.currency)
+    refunds = [each for each in bank_books.refunds(connection) if (each.amount_minor, each.currency) == wanted]
+    return Opened(receipt=one_, settled=settled, refunds=refunds)
 
 
-def receipt_view(found: Opened, typed: dict[str, str], *, once: str, acts: bool) -> dict[str, Any]:
-    """What the page of a movement is made of. `typed`: into a form that was refused; `once`: of a form not sent yet."""
+def receipt_view(found: Opened, typed: Fields, *, once: str, acts: bool) -> dict[str, Any]:
+    """What the page of a movement is made of. `typed`: into a form that was refused; `once`: the key of its forms."""
     close = likely(found.receipt, found.open_notices)
     guess = close[0].statement if len(close) == 1 else ""
     return {
@@ -321,20 +335,22 @@ def receipt_view(found: Opened, typed: dict[str, str], *, once: str, acts: bool)
         "once": once,
         "acts": acts,
         "rules": RULES,
+        "ways": WAYS,
         "at": at,
         "shown": ROWS_TOLD,
     }
 
 
 def likely(receipt: ReceiptShown, notices: Sequence[Owed]) -> list[Owed]:
-    """What it may be meant for: named in its text, of exactly its amount, or of a holder of the payer's name."""
+    """What it may be meant for, in its currency: named in its text, of exactly its amount, or of a holder who paid."""
     named = bank_matching.named(receipt.text)
 
     def signs(each: Owed) -> tuple[bool, bool, bool]:
         by_name = bool(each.holder_zh) and each.holder_zh in receipt.payer
         return each.statement in named, each.outstanding_minor == receipt.waiting_minor, by_name
 
-    return sorted((each for each in notices if any(signs(each))), key=signs, reverse=True)[:LIKELY]
+    found = [each for each in notices if each.currency == receipt.currency and any(signs(each))]
+    return sorted(found, key=signs, reverse=True)[:LIKELY]
 
 
 ROUTES = [

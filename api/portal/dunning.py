@@ -21,12 +21,14 @@ from api.bookkeepers import LOOKERS, keeps_books
 from api.dunning import Standing
 from api.entitlement import Entitlements
 from api.govern.acts import Desk, admitted
-from api.identity import Account, Role
+from api.identity import Role
 from api.login.door import ours
+from api.portal.forms import refused
 from api.portal.holders import Whose, names
 from api.portal.keepers import keeper
-from api.portal.pages import AnyRequest, foreign, gate, on_error, page, refusal
+from api.portal.pages import AnyRequest, foreign, gate, on_error, page
 from api.settings import Settings
+from api.upload import form_of
 from api.words import Pair
 from domain.dunning import DunningFact, DunningSuspended, Ladder
 from domain.errors import KouanError
@@ -81,7 +83,7 @@ async def _shown(
     refused: str = "",
     status: int = HTTPStatus.OK,
 ) -> Response[Any]:
-    account: Account = request.user
+    account = await admitted(request, desk)
     everybody = keeps_books(account, desk.register, LOOKERS)
     own = None if everybody else (account.party or account.account, bool(account.party))
     now = datetime.now(UTC)
@@ -163,12 +165,16 @@ async def run(
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    keeper(request, desk, ACTORS)
+    account, ladder = await keeper(request, desk, ACTORS), settings.dunning
     try:
-        done = await dunning.run_by(desk, entitlements, settings.dunning, await admitted(request, desk))
+        await form_of(request)
+        done = await dunning.run_by(desk, entitlements, ladder, account)
     except KouanError as error:
-        ladder, status = settings.dunning, refusal(error)
-        return await _shown(request, desk, entitlements, ladder, refused=error.detail, status=status)
+        return await refused(
+            request,
+            error,
+            lambda why, status: _shown(request, desk, entitlements, ladder, refused=why, status=status),
+        )
     return Redirect(f"{PATH}?ran={len(done)}", status_code=303)
 
 

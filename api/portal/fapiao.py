@@ -1,12 +1,12 @@
 """Fapiao as pages: a month's statements with what is to be issued, one statement's, and its form on the statement.
 
 The same acts as by API (api/fapiao_desk.py); forms without script. For finance of the node itself, and to look at for
-its operator and auditors; whoever is billed asks on the page of the statement. Days are those of Asia/Shanghai.
+auditors; whoever is billed asks on the page of the statement. Days are those of Asia/Shanghai.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -19,17 +19,18 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api import closing, fapiao_desk
-from api.bookkeepers import LOOKERS, keeps_books
+from api.bookkeepers import DESKS, keeps_books
 from api.fapiao_desk import Books
 from api.govern.acts import Act, Desk, admitted, carry_out
 from api.identity import Account, Role
 from api.login.door import ours
 from api.portal import fapiao_forms as forms
+from api.portal import forms as sent
 from api.portal import statements
 from api.portal.fapiao_forms import STATES, Fields, OnStatement
 from api.portal.holders import Whose, names
 from api.portal.keepers import keeper
-from api.portal.pages import AnyRequest, foreign, gate, local, on_error, page, refusal
+from api.portal.pages import AnyRequest, foreign, gate, local, on_error, page
 from api.statements import visible
 from api.words import Pair
 from billing import fapiao_books
@@ -46,7 +47,6 @@ from projections.catalogue import Listed
 
 PATH = "/fapiao"
 ACTORS: tuple[Role, ...] = ("finance",)
-EXPORTERS: tuple[Role, ...] = ("finance", "auditor")
 SHOWN = 50
 
 
@@ -74,7 +74,7 @@ async def listing(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[
 async def _listed(
     request: AnyRequest, desk: Desk, month: str, *, refused: str = "", typed: Fields | None = None, status: int = 200
 ) -> Response[Any]:
-    account = keeper(request, desk, LOOKERS)
+    account = await keeper(request, desk, DESKS)
     asked = {name: request.query_params.get(name, "") for name in ("state", "after")}
     told = await asyncio.to_thread(_in_pool, desk, look, month)
     shown = {"refused": refused, **overview(told, asked, typed), **_rights(account, desk)}
@@ -83,7 +83,7 @@ async def _listed(
 
 def _rights(account: Account, desk: Desk) -> dict[str, bool]:
     """Whether the reader may do something, and whether the rows for the tax platform are his to take."""
-    roles = {"acts": ACTORS, "exports": EXPORTERS}
+    roles = {"acts": ACTORS, "exports": DESKS}
     return {name: keeps_books(account, desk.register, each) for name, each in roles.items()}
 
 
@@ -130,16 +130,19 @@ async def classify(request: AnyRequest, desk: NamedDependency[Desk]) -> Response
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    keeper(request, desk, ACTORS)
-    sent = await request.form()
-    month, typed = str(sent.get("month", "")), forms.typed(sent)
+    account, month, typed = await keeper(request, desk, ACTORS), "", forms.UNTYPED
     try:
-        account = await admitted(request, desk)
+        typed = await sent.fields(request, ("month", *forms.NAMES))
+        month = period.parse(typed["month"]) if typed["month"] else ""
         item = codes.code_of(typed["item"])
         told = forms.to_classify(typed)
         await carry_out(desk, account, fapiao_desk.classifying(item, told, account.account, datetime.now(UTC)))
     except KouanError as error:
-        return await _listed(request, desk, month, refused=error.detail, typed=typed, status=refusal(error))
+        return await sent.refused(
+            request,
+            error,
+            lambda why, status: _listed(request, desk, month, refused=why, typed=typed, status=status),
+        )
     return Redirect(f"{PATH}?month={quote(month)}#items", status_code=303)
 
 
@@ -152,7 +155,7 @@ class Found(NamedTuple):
     shown: Shown
     name: Pair  # of whom it is billed to
     request: Request | None  # prepared for the tax platform, as it waits
-    credit_notes: dict[str, int]  # of the invoice, fen
+    notes_left: dict[str, int]  # of the invoice's credit notes, what no red one names yet; fen
 
 
 @get(f"{PATH}/{{statement:str}}")
@@ -166,7 +169,7 @@ async def one(request: AnyRequest, statement: FromPath[str], desk: NamedDependen
 async def _one(
     request: AnyRequest, desk: Desk, number: str, *, refused: str = "", typed: Fields | None = None, status: int = 200
 ) -> Response[Any]:
-    account = keeper(request, desk, LOOKERS)
+    account = await keeper(request, desk, DESKS)
     found = await asyncio.to_thread(_read, desk, number)
     shown = {"refused": refused, **view(found, datetime.now(UTC), typed), **_rights(account, desk)}
     return page(request, "fapiao_one.html", status=status, **shown)
@@ -181,7 +184,8 @@ def _read(desk: Desk, number: str) -> Found:
         entries = desk.journal.stream(connection, invoice.stream(number))
     owed = folded(Invoice(number), invoice.evolve)(entries)
     name = called.get((shown.holder, shown.is_party), (shown.holder, shown.holder))
-    return Found(shown, name, waiting[0] if waiting else None, owed.credit_notes)
+    left = fapiao_books.notes_left(shown, owed.credit_notes)
+    return Found(shown, name, waiting[0] if waiting else None, left)
 
 
 def view(found: Found, now: datetime, typed: Fields | None = None) -> dict[str, Any]:
@@ -189,7 +193,7 @@ def view(found: Found, now: datetime, typed: Fields | None = None) -> dict[str, 
     fields: dict[str, Fields] = {
         "request": forms.asking(found.shown, found.name[0]),
         "record": forms.recording(found.request, now),
-        "redden": forms.reddening(found.shown, now),
+        "redden": forms.reddening(found.shown, found.notes_left, now),
     }
     step = typed["step"] if typed else ""
     if typed and step in fields:
@@ -198,7 +202,7 @@ def view(found: Found, now: datetime, typed: Fields | None = None) -> dict[str, 
         "shown": found.shown,
         "name": found.name,
         "prepared": found.request,
-        "credit_notes": found.credit_notes,
+        "notes_left": found.notes_left,
         "look": STATES[found.shown.state],
         "fields": fields,
         "opened": step,
@@ -214,14 +218,17 @@ async def act(request: AnyRequest, statement: FromPath[str], desk: NamedDependen
         return foreign(request)
     if request.user is None:
         return gate(request, local(f"{PATH}/{statement}"))
-    keeper(request, desk, ACTORS)
-    typed = forms.typed(await request.form())
+    account, typed = await keeper(request, desk, ACTORS), forms.UNTYPED
     try:
-        account = await admitted(request, desk)
+        typed = await sent.fields(request, forms.NAMES)
         make = _step(typed, desk, statement, account.account)
         await carry_out(desk, account, await asyncio.to_thread(make))
     except KouanError as error:
-        return await _one(request, desk, statement, refused=error.detail, typed=typed, status=refusal(error))
+        return await sent.refused(
+            request,
+            error,
+            lambda why, status: _one(request, desk, statement, refused=why, typed=typed, status=status),
+        )
     return Redirect(f"{PATH}/{quote(statement)}", status_code=303)
 
 
@@ -251,19 +258,24 @@ async def ask(request: AnyRequest, number: FromPath[str], desk: NamedDependency[
         return foreign(request)
     if request.user is None:
         return gate(request, local(f"{statements.PATH}/{number}"))
-    whose = visible(request.user, desk.register)
+    account = await admitted(request, desk)
+    whose = visible(account, desk.register)
     if whose.holder is None:
-        keeper(request, desk, ACTORS)
-    typed = forms.typed(await request.form())
+        await keeper(request, desk, ACTORS)
+    await asyncio.to_thread(fapiao_desk.seen, desk.pool, number, whose)
+    typed = forms.UNTYPED
     try:
-        account = await admitted(request, desk)
-        await asyncio.to_thread(fapiao_desk.seen, desk.pool, number, whose)
+        typed = await sent.fields(request, forms.NAMES)
         wanted, at = forms.to_request(typed), datetime.now(UTC)
         made = await asyncio.to_thread(fapiao_desk.requesting, desk.pool, number, wanted, account.account, at)
         await carry_out(desk, account, made)
     except KouanError as error:
-        told = OnStatement(refused=error.detail, fields=typed)
-        return await statements.shown(request, desk.pool, number, whose, taxed=told, status=refusal(error))
+
+        def show(why: str, status: int) -> Awaitable[Response[str]]:
+            told = OnStatement(refused=why, fields=typed)
+            return statements.shown(request, desk.pool, number, whose, taxed=told, status=status)
+
+        return await sent.refused(request, error, show)
     return Redirect(f"{statements.PATH}/{quote(number)}#fapiao", status_code=303)
 
 

@@ -47,10 +47,10 @@ class OnStatement(NamedTuple):
     refused: str = ""
 
 
-def typed(sent: Mapping[str, Any]) -> Fields:
-    """Every field of every form, with the step that was asked for; in one line each."""
-    names = {"step", *(name for each in FIELDS.values() for name in each)}
-    return {name: str(sent.get(name, "")).strip() for name in names}
+NAMES = tuple(dict.fromkeys(["step", *(name for each in FIELDS.values() for name in each)]))
+"""Every field of every form, with the step that is asked for."""
+
+UNTYPED: Fields = dict.fromkeys(NAMES, "")
 
 
 # --- as they are first shown ---
@@ -72,14 +72,18 @@ def recording(request: Request | None, now: datetime) -> Fields:
     return fields | sums | {"kind": request.kind}
 
 
-def reddening(shown: Shown, now: datetime) -> Fields:
-    """Of the first blue one that has something left: what is too much, or all of it."""
+def reddening(shown: Shown, notes_left: Mapping[str, int], now: datetime) -> Fields:
+    """Of the first blue one that has something left: what is too much, on the only credit note; or all of it."""
     fields = dict.fromkeys(REDDEN, "") | {"issued_on": today(now)}
     blue = next((each for each in shown.blue if each.left_minor), None)
     if blue is None:
         return fields
-    much = min(blue.left_minor, shown.difference_minor) if shown.difference_minor > 0 else blue.left_minor
-    return fields | {"original": blue.number, "kind": blue.kind, "total": yuan(-much)}
+    fields |= {"original": blue.number, "kind": blue.kind, "total": yuan(-blue.left_minor)}
+    if shown.difference_minor <= 0:
+        return fields
+    note, most = next(iter(notes_left.items())) if len(notes_left) == 1 else ("", blue.left_minor)
+    much = min(blue.left_minor, shown.difference_minor, most)
+    return fields | {"credit_note": note, "total": yuan(-much)}
 
 
 def today(now: datetime | None = None) -> str:

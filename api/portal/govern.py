@@ -24,8 +24,10 @@ from api.govern.acts import Act, Desk, admitted, carry_out
 from api.govern.book import Book
 from api.identity import Account
 from api.login.door import ours
+from api.portal.forms import refused
 from api.portal.pages import foreign, gate, on_error, page
-from api.problems import WrongRole, status_of
+from api.problems import WrongRole
+from api.upload import form_of, line
 from domain.datasets import DATASETS
 from domain.disclosure import CLASSES, DISCLOSURES, SHARE_TYPES
 from domain.errors import KouanError, Malformed
@@ -49,8 +51,9 @@ Form = dict[str, list[str]]
 
 
 async def _form(request: AnyRequest) -> Form:
-    sent = await request.form()
-    return {name: [str(each) for each in sent.getall(name)] for name in set(sent)}
+    """What was typed and chosen, each in one line. Raises Malformed."""
+    sent = await form_of(request)
+    return {name: [line(name[:40], each) for each in sent.getall(name)] for name in set(sent)}
 
 
 def one(form: Form, name: str) -> str:
@@ -291,10 +294,8 @@ async def _act(request: AnyRequest, desk: Desk, path: str, roles: frozenset[str]
     except msgspec.ValidationError as error:
         said = f"填写有误：{error} / that does not fit: {error}"
         return await PAGES[path](request, desk, refused=said, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    except WrongRole:
-        raise
     except KouanError as error:
-        return await PAGES[path](request, desk, refused=error.detail, status=status_of(error))
+        return await refused(request, error, lambda why, status: PAGES[path](request, desk, refused=why, status=status))
     return Redirect(path, status_code=303)
 
 

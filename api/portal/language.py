@@ -59,6 +59,7 @@ def environment(lang: Lang) -> Environment:
         "lang": lang,
         "csrf": "",
         "keeps_books": False,
+        "keeps_desks": False,
         "html_lang": HTML_LANG[lang],
         "words": words,
         "told": lambda pair: words.pick(pair, lang),

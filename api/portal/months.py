@@ -6,13 +6,11 @@ and nothing of it is done. Months are those of Asia/Shanghai; a form has money i
 """
 
 import asyncio
-import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal
-from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
@@ -23,18 +21,17 @@ from litestar.response import Redirect
 from api import adjusting, closing, paying_desk
 from api.bookkeepers import LOOKERS, keeps_books
 from api.books import Books
-from api.govern.acts import Act, Desk, admitted, carry_out
+from api.govern.acts import Act, Desk, carry_out
 from api.identity import Account, Role
 from api.login.door import ours
 from api.paying_desk import Work
-from api.portal import month_view
+from api.portal import forms, month_view
 from api.portal.keepers import keeper
 from api.portal.pages import AnyRequest, foreign, gate, on_error, page
-from api.problems import status_of
 from api.settings import Settings
-from domain import fact, period
+from billing import bank_csv
+from domain import period
 from domain.errors import KouanError, Malformed
-from domain.writer import Busy
 
 PATH = "/books"
 ACTORS: tuple[Role, ...] = ("finance",)
@@ -50,10 +47,10 @@ FIELDS = (
     "way",
     "yuan",
     "about",
-    "key",
+    forms.ONCE,
 )
-YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
-Form = dict[str, str]
+SIGNS = {"credit": -1, "charge": 1}
+Form = forms.Fields
 UNTYPED: Form = dict.fromkeys(FIELDS, "")
 
 
@@ -65,7 +62,7 @@ async def listing(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[
     """The months, the newest first; `?before=` goes on behind one."""
     if request.user is None:
         return gate(request, PATH)
-    account = keeper(request, desk, LOOKERS)
+    account = await keeper(request, desk, LOOKERS)
     asked = request.query_params.get("before", "")
     before = period.parse(asked) if asked else ""
     found = await asyncio.to_thread(month_view.overview, desk, before, datetime.now(UTC))
@@ -84,15 +81,17 @@ async def one(request: AnyRequest, month: FromPath[str], desk: NamedDependency[D
 async def _shown(
     request: AnyRequest, desk: Desk, month: str, *, refused: str = "", typed: Form | None = None, status: int = 200
 ) -> Response[Any]:
-    """`typed`: what was proposed in the form that was refused."""
-    account, now = keeper(request, desk, LOOKERS), datetime.now(UTC)
+    """`typed`: what stood in the form that was refused."""
+    account, now = await keeper(request, desk, LOOKERS), datetime.now(UTC)
     state, after = (request.query_params.get(name, "") for name in ("invoices", "after"))
     if state not in {"", *month_view.INVOICES}:
         raise Malformed("没有这种状态 / there is no such state", field="invoices")
     found = await asyncio.to_thread(month_view.read, desk, month, state, after, now)
     acts = keeps_books(account, desk.register, ACTORS)
-    shown = month_view.view(found, now, me=account.account, acts=acts, state=state, key=str(uuid4()))
-    return page(request, "month.html", status=status, refused=refused, typed=typed or UNTYPED, **shown)
+    typed = typed or UNTYPED
+    key = typed[forms.ONCE] or forms.fresh()
+    shown = month_view.view(found, now, me=account.account, acts=acts, state=state, key=key)
+    return page(request, "month.html", status=status, refused=refused, typed=typed, **shown)
 
 
 # --- acts ---
@@ -108,24 +107,23 @@ async def act(
     if request.user is None:
         return gate(request, PATH)
     name = period.parse(month)
-    keeper(request, desk, ACTORS)
-    sent = await request.form()
-    form = {field: str(sent.get(field, "")).strip() for field in FIELDS}
+    account, form = await keeper(request, desk, ACTORS), UNTYPED
     try:
-        account = await admitted(request, desk)
+        form = await forms.fields(request, FIELDS)
         place = await _take(desk, settings, account, name, form)
     except KouanError as error:
-        status = HTTPStatus.CONFLICT if isinstance(error, Busy) else status_of(error)  # to be asked again is no fault
-        return await _shown(request, desk, name, refused=error.detail, typed=form, status=status)
+        return await forms.refused(
+            request, error, lambda why, status: _shown(request, desk, name, refused=why, typed=form, status=status)
+        )
     return Redirect(f"{PATH}/{name}{place}", status_code=303)
 
 
 async def _take(desk: Desk, settings: Settings, account: Account, month: str, form: Form) -> str:
     """Take the step; where on the page to look next. Raises what the act raises."""
-    step = form["step"]
+    step, by, key = form["step"], account.account, _key(account, month, form)
     if step in PERIOD:
         books, at = Books(desk.pool, desk.decider), datetime.now(UTC)
-        await carry_out(desk, account, await asyncio.to_thread(PERIOD[step], books, month, account.account, at, form))
+        await carry_out(desk, account, await asyncio.to_thread(PERIOD[step], books, month, by, at, form), key=key)
         return ""
     if step == "invoices":
         await paying_desk.have_sent(desk, settings, account, month=month)
@@ -133,12 +131,19 @@ async def _take(desk: Desk, settings: Settings, account: Account, month: str, fo
     if step in INVOICE:
         action, make = INVOICE[step]
         work, detail = make(desk, form), form["reason"] if step == "withdraw" else ""
-        await paying_desk.carry_out(desk, account, action, form["number"], work, uuid4(), detail)
+        await paying_desk.carry_out(desk, account, action, form["number"], work, key, detail)
         return "#invoices"
     if step in ADJUSTMENT:
-        await carry_out(desk, account, await asyncio.to_thread(ADJUSTMENT[step], desk, form, account.account))
+        await carry_out(desk, account, await asyncio.to_thread(ADJUSTMENT[step], desk, form, by, key), key=key)
         return "#adjustments"
     raise Malformed("没有这一步 / there is no such step", field="step")
+
+
+def _key(account: Account, month: str, form: Form) -> UUID:
+    """Of the request. A proposal needs the key of its form; what else is done twice has its effect once anyhow."""
+    if not form[forms.ONCE] and form["step"] != "propose":
+        return uuid4()
+    return forms.key_of(form, account.account, form["adjustment"] or form["number"] or month)
 
 
 PERIOD: dict[str, Callable[[Books, str, str, datetime, Form], Act]] = {
@@ -159,41 +164,43 @@ INVOICE: dict[str, tuple[str, Callable[[Desk, Form], Work]]] = {
 # --- adjustments ---
 
 
-def _propose(desk: Desk, form: Form, by: str) -> Act:
-    """The same form sent twice is one proposal: its number comes of what stands in it."""
+def _propose(desk: Desk, form: Form, by: str, key: UUID) -> Act:
+    """The same form sent twice is one proposal: its number comes of the form's key."""
+    if form["way"] not in SIGNS:
+        raise Malformed("须选择退给客户或向客户补收 / choose to give or to charge", field="way")
     told = adjusting.Proposing(
         item=form["item"],
-        amount_minor=-fen(form["yuan"]) if form["way"] != "charge" else fen(form["yuan"]),
+        amount_minor=SIGNS[form["way"]] * fen(form["yuan"]),
         reason=form["reason"],
         holder=form["holder"],
         is_party=form["kind"] == "party" and bool(form["holder"]),
         corrects_period=form["about"],
         statement=form["statement"],
     )
-    make = adjusting.proposing(desk.pool, told, by, datetime.now(UTC))
-    return make(fact.digest_id("adjustment", by, *(form[field] for field in FIELDS)))
+    return adjusting.proposing(desk.pool, told, by, datetime.now(UTC))(key)
 
 
 def fen(text: str) -> int:
     """An amount above zero as a person writes it, in yuan. Raises Malformed.
 
-    >>> fen("12.5"), fen("¥1,250.00")
-    (1250, 125000)
+    >>> fen("12.5"), fen("¥1,250.00"), fen("￥１２")
+    (1250, 125000, 1200)
     """
-    plain = text.removeprefix("¥").replace(",", "").strip()
-    if not YUAN.fullmatch(plain) or not Decimal(plain):
-        raise Malformed(
-            "金额以元填写，大于零，至多两位小数，如 12.50 / an amount in yuan, above zero, with two decimals at most,"
-            " like 12.50",
-            field="yuan",
-        )
-    return int(Decimal(plain).scaleb(2))
+    with suppress(Malformed):
+        minor = bank_csv.amount_of(text)
+        if minor > 0:
+            return minor
+    raise Malformed(
+        "金额以元填写，大于零，至多两位小数，如 12.50 / an amount in yuan, above zero, with two decimals at most,"
+        " like 12.50",
+        field="yuan",
+    )
 
 
-ADJUSTMENT: dict[str, Callable[[Desk, Form, str], Act]] = {
+ADJUSTMENT: dict[str, Callable[[Desk, Form, str, UUID], Act]] = {
     "propose": _propose,
-    "approve": lambda desk, form, by: adjusting.approving(desk.pool, form["adjustment"], by, datetime.now(UTC)),
-    "decline": lambda desk, form, by: adjusting.declining(
+    "approve": lambda desk, form, by, _: adjusting.approving(desk.pool, form["adjustment"], by, datetime.now(UTC)),
+    "decline": lambda desk, form, by, _: adjusting.declining(
         desk.pool, form["adjustment"], form["reason"], by, datetime.now(UTC)
     ),
 }

@@ -25,8 +25,8 @@ from litestar.static_files import create_static_files_router
 
 from api import settle
 from api.asking import Asker, Wish
-from api.bookkeepers import LOOKERS, keeps_books
-from api.identity import COOKIE, SESSION, SETUP, TWO_FACTORS, Account, Gatekeeper
+from api.bookkeepers import DESKS, LOOKERS, keeps_books
+from api.identity import COOKIE, SESSION, SETUP, TWO_FACTORS, Account, Gatekeeper, Role
 from api.login import proving
 from api.login.door import csrf_of, ours, tell
 from api.login.issuers import Entry, issuers_for_login
@@ -85,9 +85,10 @@ def page(
         lang,
         template,
         account=account,
-        keeps_books=_keeps_books(request, account),
+        keeps_books=_keeps_books(request, account, LOOKERS),
+        keeps_desks=_keeps_books(request, account, DESKS),
         csrf=csrf_of(request.cookies.get(COOKIE, "")) if account and request.scope.get("auth") == "session" else "",
-        switch=f"{quote(request.url.path)}?{other}",
+        switch=f"{quote(_readable(request))}?{other}",
         next_path=next_path,
         **context,
     )
@@ -99,10 +100,24 @@ def page(
     )
 
 
-def _keeps_books(request: AnyRequest, account: Account | None) -> bool:
-    """Whether the way to the books is shown: to the node's own finance, operators and auditors."""
+def _readable(request: AnyRequest) -> str:
+    """The address under which this page can be asked for again: of a form that has none of its own, what it is about.
+
+    `/statements/7/fapiao` is only sent to; `/statements/7` can be read.
+    """
+    path, template = request.url.path, request.scope.get("path_template") or ""
+    if request.method in {"GET", "HEAD"}:
+        return path
+    read = {each.path_format for each in request.app.routes if "GET" in getattr(each, "methods", ())}
+    while template not in read and template.strip("/"):
+        path, template = path.rpartition("/")[0], template.rpartition("/")[0]
+    return path or "/"
+
+
+def _keeps_books(request: AnyRequest, account: Account | None, roles: tuple[Role, ...]) -> bool:
+    """Whether the way to the books, or to the desks of bank and fapiao, is shown: to the node's own, by role."""
     register: Register | None = request.app.state.get("register")
-    return account is not None and register is not None and keeps_books(account, register, LOOKERS)
+    return account is not None and register is not None and keeps_books(account, register, roles)
 
 
 def sign_in_page(
@@ -127,7 +142,11 @@ def _issuers(request: AnyRequest) -> list[Entry]:
 
 
 def gate(request: AnyRequest, next_path: str, *, refused: bool = False) -> Response[str]:
-    """The sign-in page as the answer to a question that needs an account."""
+    """The sign-in page as the answer to a question that needs an account; then on to the page that was asked for."""
+    path = request.url.path
+    if request.method == "GET" and (path == next_path or path.startswith(f"{next_path}/")):
+        query = urlencode([each for each in request.query_params.multi_items() if each[0] != "lang"])
+        next_path = local(quote(path) + (f"?{query}" if query else ""))
     made = sign_in_page(request, next_path, refused=refused, status=HTTPStatus.UNAUTHORIZED)
     made.headers["WWW-Authenticate"] = 'Bearer realm="kouan"'
     return made

@@ -18,14 +18,15 @@ from litestar.response import Redirect
 from api import closing, reconciling
 from api.bookkeepers import LOOKERS, keeps_books
 from api.books import Books
-from api.govern.acts import Act, Desk, admitted, carry_out
+from api.govern.acts import Act, Desk, carry_out
 from api.identity import Role
 from api.login.door import ours
+from api.portal import forms, holders
 from api.portal.keepers import keeper
 from api.portal.pages import AnyRequest, foreign, gate, on_error, page
-from api.problems import status_of
 from api.reconciling import Shown, ShownBreak
 from api.settings import Settings
+from api.words import Pair
 from billing.workbook_rows import BREAK_STATES
 from domain import period
 from domain.errors import KouanError, Malformed
@@ -34,6 +35,9 @@ from domain.period import STAGES
 PATH = "/reconciliation"
 READERS = LOOKERS
 ACTORS: tuple[Role, ...] = ("finance",)
+Names = dict[str, Pair]
+"""Of the holders, by code."""
+FIELDS = ("step", "break", "owner", "reason", "note")
 PAGES = ("/v1/statements/", "/v1/deliveries/")
 """What of the API's paths is a page, too."""
 
@@ -48,12 +52,22 @@ def link(evidence: str) -> str:
     return evidence.removeprefix("/v1") if evidence.startswith(PAGES) else evidence
 
 
+def mended(found: ShownBreak) -> str:
+    """The page on which a difference is removed; "": there is none but the facts behind it."""
+    kind, _, name = found.about.partition(":")
+    if found.code in {"fapiao_missing", "fapiao_amount_mismatch"}:
+        return f"/fapiao/{found.statement}"
+    if found.code == "payment_without_invoice" and kind == "payment" and name.startswith("R-"):
+        return f"/bank/receipts/{name}"
+    return ""
+
+
 @get(PATH)
 async def latest(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[Any]:
     """The last month that was cut off, or the one that is over."""
     if request.user is None:
         return gate(request, PATH)
-    keeper(request, desk, READERS)
+    await keeper(request, desk, READERS)
 
     def last() -> str | None:
         with desk.pool.connection() as connection:
@@ -72,21 +86,22 @@ async def one(request: AnyRequest, month: FromPath[str], desk: NamedDependency[D
 
 
 async def _shown(request: AnyRequest, desk: Desk, month: str, *, refused: str = "", status: int = 200) -> Response[Any]:
-    account = keeper(request, desk, READERS)
+    account = await keeper(request, desk, READERS)
 
-    def look() -> tuple[Shown, closing.Month | None]:
+    def look() -> tuple[Shown, closing.Month | None, Names]:
+        told = reconciling.shown(reconciling.read(desk.pool, desk.journal, month), datetime.now(UTC))
         with desk.pool.connection() as connection:
-            stands = closing.months(connection).get(month)
-        told = reconciling.read(desk.pool, desk.journal, month)
-        return reconciling.shown(told, datetime.now(UTC)), stands
+            called = holders.names(connection, {each.holder for each in told.breaks})
+            return told, closing.months(connection).get(month), {code: pair for (code, _), pair in called.items()}
 
-    found, stands = await asyncio.to_thread(look)
+    found, stands, names = await asyncio.to_thread(look)
     acts = keeps_books(account, desk.register, ACTORS)
-    return page(request, "reconciliation.html", status=status, refused=refused, **view(found, stands, acts=acts))
+    shown = view(found, stands, names, me=account.account, acts=acts)
+    return page(request, "reconciliation.html", status=status, refused=refused, **shown)
 
 
-def view(found: Shown, stands: closing.Month | None, *, acts: bool) -> dict[str, Any]:
-    """What the page is made of. `acts`: whether the reader may do something here."""
+def view(found: Shown, stands: closing.Month | None, names: Names, *, me: str, acts: bool) -> dict[str, Any]:
+    """What the page is made of. `me`: who reads it. `acts`: whether the reader may do something here."""
     stage = stands.period.stage if stands is not None else "open"
     by_state: dict[str, list[ShownBreak]] = {name: [] for name in BREAK_STATES}
     for each in found.breaks:
@@ -100,6 +115,9 @@ def view(found: Shown, stands: closing.Month | None, *, acts: bool) -> dict[str,
         "after": period.following(found.period),
         "acts": acts and stage == "reviewing",
         "link": link,
+        "mended": mended,
+        "names": names,
+        "me": me,
     }
 
 
@@ -113,15 +131,15 @@ async def act(
     if request.user is None:
         return gate(request, PATH)
     name = period.parse(month)
-    keeper(request, desk, ACTORS)
+    account = await keeper(request, desk, ACTORS)
     try:
-        account = await admitted(request, desk)
-        sent = await request.form()
-        form = {field: str(sent.get(field, "")).strip() for field in ("step", "break", "owner", "reason", "note")}
+        form = await forms.fields(request, FIELDS)
         make = _step(form, desk, settings, name, account.account)
         await carry_out(desk, account, await asyncio.to_thread(make))
     except KouanError as error:
-        return await _shown(request, desk, name, refused=error.detail, status=status_of(error))
+        return await forms.refused(
+            request, error, lambda why, status: _shown(request, desk, name, refused=why, status=status)
+        )
     return Redirect(f"{PATH}/{name}", status_code=303)
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
@@ -15,7 +16,8 @@ from litestar.params import FromPath
 
 from api import payment
 from api import statements as books
-from api.drilled import InvoiceState
+from api.drilled import DUES, Due, InvoiceState
+from api.drilling import due_of
 from api.identity import Account
 from api.login.door import ours
 from api.papers import paper as papers
@@ -27,9 +29,10 @@ from api.register import Register
 from api.statements import Remade, Statements, Wanted, visible
 from api.trail import Trail
 from domain import period
-from domain.errors import KouanError, Unknown
+from domain.errors import KouanError
 from domain.fapiao import KINDS as FAPIAO_KINDS
 from domain.statement import KINDS, REASONS, Line
+from projections import receivables
 from projections.usage import Whose
 
 PATH = "/statements"
@@ -52,16 +55,23 @@ async def listing(
         after=asked["after"],
         limit=SHOWN,
     )
-    found = await asyncio.to_thread(_read, pool, books.listed, wanted)
-    return page(request, "statements.html", **overview(found, wanted))
+    found, dues = await asyncio.to_thread(_read, pool, _listed, wanted)
+    return page(request, "statements.html", **overview(found, wanted, dues))
 
 
-def overview(found: Statements, wanted: Wanted) -> dict[str, Any]:
-    """What the list is made of."""
+def _listed(connection: psycopg.Connection[Any], wanted: Wanted) -> tuple[Statements, dict[str, Due]]:
+    found = books.listed(connection, wanted)
+    told = receivables.of_each(connection, [each.number for each in found.statements])
+    return found, {each.number: due_of(told.get(each.number), each.payable_minor) for each in found.statements}
+
+
+def overview(found: Statements, wanted: Wanted, dues: dict[str, Due]) -> dict[str, Any]:
+    """What the list is made of. `dues`: how far the invoice of each is."""
     asked = {"period": wanted.month or "", "holder": wanted.holder or ""}
     kept = {name: value for name, value in asked.items() if value}
     return {
         "found": found,
+        "dues": {number: (due, DUES[due]) for number, due in dues.items()},
         "asked": asked,
         "everybody": wanted.whose.holder is None,
         "following": urlencode(kept | {"after": found.next}) if found.next else "",
@@ -94,10 +104,7 @@ async def remake(
     if account is None:
         return gate(request, local(f"{PATH}/{number}"))
     whose = visible(account, register)
-    try:
-        made = await books.again(pool, trail, account, number, whose)
-    except Unknown:
-        return await shown(request, pool, number, whose)
+    made = await books.again(pool, trail, account, number, whose)
     return await shown(request, pool, number, whose, made)
 
 
@@ -111,14 +118,11 @@ async def shown(
     taxed: OnStatement = OnStatement(),  # noqa: B008  frozen
     status: int = HTTPStatus.OK,
 ) -> Response[str]:
-    """One statement. `made`, `taxed`: what came of the form for it that was sent just now."""
-    try:
-        found = await asyncio.to_thread(_read, pool, books.paper, number, whose)
-        paid = await asyncio.to_thread(_read, pool, payment.state, number, whose)
-        holder_zh = found.statement.holder.zh
-        taxed = await asyncio.to_thread(_read, pool, on_statement, number, whose, holder_zh, taxed)
-    except Unknown as error:
-        return page(request, "error.html", status=HTTPStatus.NOT_FOUND, code=HTTPStatus.NOT_FOUND, detail=error.detail)
+    """One statement. `made`, `taxed`: what came of the form for it that was sent just now. Raises Unknown."""
+    found = await asyncio.to_thread(_read, pool, books.paper, number, whose)
+    paid = await asyncio.to_thread(_read, pool, payment.state, number, whose)
+    holder_zh = found.statement.holder.zh
+    taxed = await asyncio.to_thread(_read, pool, on_statement, number, whose, holder_zh, taxed)
     return page(request, "statement.html", status=status, **view(found, paid, made, taxed))
 
 
