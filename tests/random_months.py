@@ -174,7 +174,7 @@ class Books:
             self.deliver(holder, item, at, result=act.result, count=act.count)
             return
         item = ITEMS[act.item]
-        tariff = self.prices[item]
+        tariff = self.price_at(item, at)
         paid = act.result == "ok"
         reversals = min(act.reversals, act.count) if paid else 0
         if paid and not act.waived:
@@ -184,6 +184,10 @@ class Books:
             holder, item, at, result=act.result, count=act.count, item_class="commercial", tariff=tariff,
             reversals=reversals, waived="trial" if act.waived else "",
         )  # fmt: skip
+
+    def price_at(self, item: str, at: datetime) -> str:  # noqa: ARG002
+        """The version that a use of then names: here the one that is in force when it is told."""
+        return self.prices[item]
 
     def deliver(self, holder: str, item: str, at: datetime, **told: Any) -> None:
         made = DeliveryMade(
