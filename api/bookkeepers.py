@@ -14,6 +14,7 @@ from api.identity import Account, Role
 from api.problems import NoCredential, WrongRole
 from api.register import Register
 
+FINANCE: tuple[Role, ...] = ("finance",)
 KEEPERS: tuple[Role, ...] = ("finance", "operator")
 LOOKERS: tuple[Role, ...] = ("finance", "operator", "auditor")
 DESKS: tuple[Role, ...] = ("finance", "auditor")

@@ -17,11 +17,11 @@ import psycopg
 from litestar import get, post
 from litestar.di import NamedDependency
 
-from api.bookkeepers import bookkeepers, keeps_books
+from api.bookkeepers import LOOKERS, bookkeepers, keeps_books
 from api.books import Books, conninfo, opened
 from api.entitlement import Entitlements
 from api.govern.acts import ACCEPTED, AnyRequest, Desk, admitted
-from api.identity import Account, Role, needs
+from api.identity import Account, needs
 from api.settings import Settings
 from api.trail import Trail
 from billing.fee_words import yuan
@@ -35,7 +35,6 @@ from domain.writer import Busy
 from projections import receivables, runner
 from projections.receivables import Receivable
 
-READERS: tuple[Role, ...] = ("finance", "operator", "auditor")
 TAGS, SCOPE = ["settle"], {"scope": "usage"}
 WAIT_SECONDS_MAX = 3.0  # for payments to be counted; then one asks again
 TOLD = """
@@ -294,7 +293,7 @@ def _next(late: Overdue, last: DunningReminded | None, dunned: Dunned, ladder: L
 async def look(request: AnyRequest, desk: NamedDependency[Desk], settings: NamedDependency[Settings]) -> list[Standing]:
     """What is overdue, the longest first, and what comes next: of everybody to who keeps the books, else one's own."""
     account, now = await admitted(request, desk), datetime.now(UTC)
-    everybodys = keeps_books(account, desk.register, READERS)
+    everybodys = keeps_books(account, desk.register, LOOKERS)
     own = (account.party or account.account, bool(account.party))
 
     def look() -> list[Standing]:

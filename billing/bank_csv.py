@@ -43,7 +43,11 @@ DIRECTIONS: dict[str, Direction] = {
 YUAN = {"", "cny", "rmb", "人民币", "156", "01"}
 AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.(\d{1,2})0{0,18})?")
 DAY = re.compile(r"(20\d\d)(?:(\d\d)(\d\d)|[-/.年](\d{1,2})[-/.月](\d{1,2})日?)(?:[T ]?(\d{1,2}:?\d{2}(?::?\d{2})?))?")
-SUMS = re.compile(r"(本[页日月期次]|[借贷]方|收入|支出)?(合计|小计|总计|累计).*|(sub)?total\b.*", re.IGNORECASE)
+SUMS = re.compile(
+    r"(本[页日月期次]|[借贷]方|收入|支出)?(合计|小计|总计|累计)(金额|笔数|收入|支出)?[\W\d笔元]*"
+    r"|(sub|grand )?totals?[\W\d]*",
+    re.IGNORECASE,
+)
 HOUR = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2}))?")
 ROWS_MAX = 100_000
 TITLE_ROWS_MAX = 30
@@ -202,6 +206,8 @@ def _sums(cells: Sequence[str], day: str) -> bool:
 
     >>> _sums(["", "合计：", "2"], ""), _sums(["小计", "3"], "小计"), _sums(["合计", "1"], "2026-10-09")
     (True, True, False)
+    >>> _sums(["Total Freight Ltd", "1"], ""), _sums(["合计物流公司", "1"], "")  # whoever is called so has paid
+    (False, False)
     """
     first = unicodedata.normalize("NFKC", next(filter(None, cells), ""))
     return SUMS.fullmatch(first) is not None and not any(each.isdigit() for each in day)

@@ -19,9 +19,9 @@ from litestar.response import Redirect
 
 from api import bank_desk, seller_desk, upload, words
 from api.bank_desk import ToMatch, ToPayOut, ToReturn, ToSetAside, ToUndo, Wish
-from api.bookkeepers import DESKS, keeps_books
+from api.bookkeepers import DESKS, FINANCE, keeps_books
 from api.govern.acts import Desk
-from api.identity import Account, Role
+from api.identity import Account
 from api.login.door import ours
 from api.portal import forms
 from api.portal.forms import Fields
@@ -37,7 +37,6 @@ from domain.errors import KouanError, Malformed, Unknown
 from projections import receivables
 
 PATH = "/bank"
-ACTORS: tuple[Role, ...] = ("finance",)
 Tab = Literal["waiting", "unread", "matched", "settled", "all", "refunds", "notices"]
 TABS: dict[Tab, Pair] = {
     "waiting": ("待处理", "Waiting"),
@@ -144,7 +143,7 @@ async def _worked(
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    who, _ = await keeper(request, desk, ACTORS), _asked(request)
+    who, _ = await keeper(request, desk, FINANCE), _asked(request)
     try:
         return await _overview(request, desk, await work(who, datetime.now(UTC)))
     except KouanError as error:
@@ -164,7 +163,7 @@ async def _overview(request: AnyRequest, desk: Desk, told: Told, *, status: int 
         return Overview(tab=tab, listing=found, counts=counts, our_account=selling.seller.bank_account)
 
     found = await asyncio.to_thread(look)
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     return page(request, "bank.html", status=status, **view(found, told, acts=acts))
 
 
@@ -253,7 +252,7 @@ async def act(request: AnyRequest, receipt: FromPath[str], desk: NamedDependency
         return foreign(request)
     if request.user is None:
         return gate(request, local(f"{PATH}/receipts/{receipt}"))
-    who = await keeper(request, desk, ACTORS)
+    who = await keeper(request, desk, FINANCE)
     form: Fields = {}
     try:
         form = await forms.fields(request, FIELDS)
@@ -300,7 +299,7 @@ async def _one(
             return opened(connection, receipt)
 
     found = await asyncio.to_thread(look)
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     once = typed.get(forms.ONCE) or forms.fresh()
     context = receipt_view(found, typed, once=once, acts=acts)
     return page(request, "bank_receipt.html", status=status, refused=refused, **context)

@@ -17,11 +17,10 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from api import dunning
-from api.bookkeepers import LOOKERS, keeps_books
+from api.bookkeepers import FINANCE, LOOKERS, keeps_books
 from api.dunning import Standing
 from api.entitlement import Entitlements
 from api.govern.acts import Desk, admitted
-from api.identity import Role
 from api.login.door import ours
 from api.portal.forms import refused
 from api.portal.holders import Whose, names
@@ -36,7 +35,6 @@ from domain.period import ZONE
 from projections import receivables
 
 PATH = "/dunning"
-ACTORS: tuple[Role, ...] = ("finance",)
 SHOWN, TOLD_SHOWN = 50, 20
 RAN_DIGITS_MAX = 6
 
@@ -96,7 +94,7 @@ async def _shown(
     found = await asyncio.to_thread(read)
     ran, after = (request.query_params.get(name, "") for name in ("ran", "after"))
     shown = view(found, now, after, ran if ran.isascii() and ran.isdecimal() and len(ran) <= RAN_DIGITS_MAX else "")
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     return page(request, "dunning.html", status=status, refused=refused, acts=acts, everybody=everybody, **shown)
 
 
@@ -165,7 +163,7 @@ async def run(
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    account, ladder = await keeper(request, desk, ACTORS), settings.dunning
+    account, ladder = await keeper(request, desk, FINANCE), settings.dunning
     try:
         await form_of(request)
         done = await dunning.run_by(desk, entitlements, ladder, account)

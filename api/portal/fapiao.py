@@ -19,10 +19,10 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api import closing, fapiao_desk
-from api.bookkeepers import DESKS, keeps_books
+from api.bookkeepers import DESKS, FINANCE, keeps_books
 from api.fapiao_desk import Books
 from api.govern.acts import Act, Desk, admitted, carry_out
-from api.identity import Account, Role
+from api.identity import Account
 from api.login.door import ours
 from api.portal import fapiao_forms as forms
 from api.portal import forms as sent
@@ -46,7 +46,6 @@ from projections import catalogue
 from projections.catalogue import Listed
 
 PATH = "/fapiao"
-ACTORS: tuple[Role, ...] = ("finance",)
 SHOWN = 50
 
 
@@ -83,7 +82,7 @@ async def _listed(
 
 def _rights(account: Account, desk: Desk) -> dict[str, bool]:
     """Whether the reader may do something, and whether the rows for the tax platform are his to take."""
-    roles = {"acts": ACTORS, "exports": DESKS}
+    roles = {"acts": FINANCE, "exports": DESKS}
     return {name: keeps_books(account, desk.register, each) for name, each in roles.items()}
 
 
@@ -130,7 +129,7 @@ async def classify(request: AnyRequest, desk: NamedDependency[Desk]) -> Response
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    account, month, typed = await keeper(request, desk, ACTORS), "", forms.UNTYPED
+    account, month, typed = await keeper(request, desk, FINANCE), "", forms.UNTYPED
     try:
         typed = await sent.fields(request, ("month", *forms.NAMES))
         month = period.parse(typed["month"]) if typed["month"] else ""
@@ -218,7 +217,7 @@ async def act(request: AnyRequest, statement: FromPath[str], desk: NamedDependen
         return foreign(request)
     if request.user is None:
         return gate(request, local(f"{PATH}/{statement}"))
-    account, typed = await keeper(request, desk, ACTORS), forms.UNTYPED
+    account, typed = await keeper(request, desk, FINANCE), forms.UNTYPED
     try:
         typed = await sent.fields(request, forms.NAMES)
         make = _step(typed, desk, statement, account.account)
@@ -261,7 +260,7 @@ async def ask(request: AnyRequest, number: FromPath[str], desk: NamedDependency[
     account = await admitted(request, desk)
     whose = visible(account, desk.register)
     if whose.holder is None:
-        await keeper(request, desk, ACTORS)
+        await keeper(request, desk, FINANCE)
     await asyncio.to_thread(fapiao_desk.seen, desk.pool, number, whose)
     typed = forms.UNTYPED
     try:

@@ -19,10 +19,10 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api import adjusting, closing, paying_desk
-from api.bookkeepers import LOOKERS, keeps_books
+from api.bookkeepers import FINANCE, LOOKERS, keeps_books
 from api.books import Books
 from api.govern.acts import Act, Desk, carry_out
-from api.identity import Account, Role
+from api.identity import Account
 from api.login.door import ours
 from api.paying_desk import Work
 from api.portal import forms, month_view
@@ -34,7 +34,6 @@ from domain import period
 from domain.errors import KouanError, Malformed
 
 PATH = "/books"
-ACTORS: tuple[Role, ...] = ("finance",)
 FIELDS = (
     "step",
     "number",
@@ -66,7 +65,7 @@ async def listing(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[
     asked = request.query_params.get("before", "")
     before = period.parse(asked) if asked else ""
     found = await asyncio.to_thread(month_view.overview, desk, before, datetime.now(UTC))
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     return page(request, "months.html", **month_view.listed(found, acts=acts))
 
 
@@ -87,7 +86,7 @@ async def _shown(
     if state not in {"", *month_view.INVOICES}:
         raise Malformed("没有这种状态 / there is no such state", field="invoices")
     found = await asyncio.to_thread(month_view.read, desk, month, state, after, now)
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     typed = typed or UNTYPED
     key = typed[forms.ONCE] or forms.fresh()
     shown = month_view.view(found, now, me=account.account, acts=acts, state=state, key=key)
@@ -107,7 +106,7 @@ async def act(
     if request.user is None:
         return gate(request, PATH)
     name = period.parse(month)
-    account, form = await keeper(request, desk, ACTORS), UNTYPED
+    account, form = await keeper(request, desk, FINANCE), UNTYPED
     try:
         form = await forms.fields(request, FIELDS)
         place = await _take(desk, settings, account, name, form)

@@ -16,10 +16,9 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api import closing, reconciling
-from api.bookkeepers import LOOKERS, keeps_books
+from api.bookkeepers import FINANCE, LOOKERS, keeps_books
 from api.books import Books
 from api.govern.acts import Act, Desk, carry_out
-from api.identity import Role
 from api.login.door import ours
 from api.portal import forms, holders
 from api.portal.keepers import keeper
@@ -33,8 +32,6 @@ from domain.errors import KouanError, Malformed
 from domain.period import STAGES
 
 PATH = "/reconciliation"
-READERS = LOOKERS
-ACTORS: tuple[Role, ...] = ("finance",)
 Names = dict[str, Pair]
 """Of the holders, by code."""
 FIELDS = ("step", "break", "owner", "reason", "note")
@@ -67,7 +64,7 @@ async def latest(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[A
     """The last month that was cut off, or the one that is over."""
     if request.user is None:
         return gate(request, PATH)
-    await keeper(request, desk, READERS)
+    await keeper(request, desk, LOOKERS)
 
     def last() -> str | None:
         with desk.pool.connection() as connection:
@@ -86,7 +83,7 @@ async def one(request: AnyRequest, month: FromPath[str], desk: NamedDependency[D
 
 
 async def _shown(request: AnyRequest, desk: Desk, month: str, *, refused: str = "", status: int = 200) -> Response[Any]:
-    account = await keeper(request, desk, READERS)
+    account = await keeper(request, desk, LOOKERS)
 
     def look() -> tuple[Shown, closing.Month | None, Names]:
         told = reconciling.shown(reconciling.read(desk.pool, desk.journal, month), datetime.now(UTC))
@@ -95,7 +92,7 @@ async def _shown(request: AnyRequest, desk: Desk, month: str, *, refused: str = 
             return told, closing.months(connection).get(month), {code: pair for (code, _), pair in called.items()}
 
     found, stands, names = await asyncio.to_thread(look)
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     shown = view(found, stands, names, me=account.account, acts=acts)
     return page(request, "reconciliation.html", status=status, refused=refused, **shown)
 
@@ -131,7 +128,7 @@ async def act(
     if request.user is None:
         return gate(request, PATH)
     name = period.parse(month)
-    account = await keeper(request, desk, ACTORS)
+    account = await keeper(request, desk, FINANCE)
     try:
         form = await forms.fields(request, FIELDS)
         make = _step(form, desk, settings, name, account.account)

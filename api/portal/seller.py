@@ -16,9 +16,9 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from api import seller_desk
-from api.bookkeepers import LOOKERS, keeps_books
+from api.bookkeepers import FINANCE, LOOKERS, keeps_books
 from api.govern.acts import Desk, carry_out
-from api.identity import Account, Role
+from api.identity import Account
 from api.login.door import ours
 from api.papers import paper
 from api.portal import forms
@@ -32,7 +32,6 @@ from domain.errors import KouanError
 from domain.statement import Seller
 
 PATH = "/books/seller"
-ACTORS: tuple[Role, ...] = ("finance",)
 LABELS: dict[str, Pair] = {"zh": ("名称", "Name in Chinese"), "en": ("英文名称", "Name in English"), **paper.SELLER}
 NEEDED = ("zh", "en")
 
@@ -58,7 +57,7 @@ async def _shown(
         with desk.pool.connection() as connection:
             return seller.folded(seller_desk.told(desk.journal, connection)).seller
 
-    acts = keeps_books(account, desk.register, ACTORS)
+    acts = keeps_books(account, desk.register, FINANCE)
     shown = view(await asyncio.to_thread(read), typed, acts=acts)
     return page(request, "seller.html", status=status, refused=refused, **shown)
 
@@ -76,7 +75,7 @@ async def describe(request: AnyRequest, desk: NamedDependency[Desk]) -> Response
         return foreign(request)
     if request.user is None:
         return gate(request, PATH)
-    account = await keeper(request, desk, ACTORS)
+    account = await keeper(request, desk, FINANCE)
     typed: Fields = {}
     try:
         typed = await forms.fields(request, LABELS)
